@@ -1,0 +1,1 @@
+"""The faces: they translate and nothing else. Faces do not know each other."""

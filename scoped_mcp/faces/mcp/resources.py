@@ -1,0 +1,175 @@
+"""Reads that have an address: each resource is one operation, called with its caller's token.
+
+    scoped://whoami                       whoami
+    scoped://objects/{id}                 object.get
+    scoped://objects/{id}/versions/{n}    object.get, with the version
+    scoped://scopes/{id}                  scope.get
+    scoped://audit/recent                 audit.list
+    scoped://audit/entries/{id}           audit.get
+
+The face matches addresses and nothing more: whether an id is one is the spine's to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fastmcp.resources import Resource, ResourceContent, ResourceResult, ResourceTemplate
+from pydantic import AnyUrl
+
+from scoped_mcp.faces.mcp import errors
+from scoped_mcp.kernel.errors import ScopedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp_types import CompletionArgument, CompletionContext, PromptReference
+    from mcp_types import ResourceTemplateReference
+
+    from scoped_mcp.faces.mcp.tools import Caller
+
+MIME_TYPE = "application/json"
+_PARTS = {"id": r"[^/?#]+", "n": r"[0-9]{1,15}"}  # more digits are no version of anything
+
+
+def _arguments(parts: Mapping[str, str]) -> dict[str, Any]:
+    """What an operation takes, from the parts of an address."""
+    named: dict[str, Any] = {"id": parts["id"]} if "id" in parts else {}
+    return named | ({"version": int(parts["n"])} if "n" in parts else {})
+
+
+@dataclass(frozen=True)
+class Address:
+    """One kind of address and the operation behind it.
+
+    Attributes:
+        uri: The address, with `{id}` and `{n}` where it varies.
+        operation: What is called to read it.
+        ids: The list operation whose items' ids may complete `{id}`; "" for none.
+    """
+
+    uri: str
+    operation: str
+    name: str
+    title: str
+    ids: str = ""
+    pattern: re.Pattern[str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the pattern once."""
+        pattern = re.sub(
+            r"\\\{(\w+)\\\}", lambda m: f"(?P<{m[1]}>{_PARTS[m[1]]})", re.escape(self.uri)
+        )
+        object.__setattr__(self, "pattern", re.compile(pattern))
+
+
+ADDRESSES = (
+    Address("scoped://whoami", "whoami", "whoami", "Who you are here"),
+    Address("scoped://objects/{id}", "object.get", "object", "An object", "object.list"),
+    Address(
+        "scoped://objects/{id}/versions/{n}",
+        "object.get",
+        "object-version",
+        "One version of an object",
+        "object.list",
+    ),
+    Address("scoped://scopes/{id}", "scope.get", "scope", "A scope", "scope.list"),
+    Address(
+        "scoped://audit/recent", "audit.list", "audit-recent", "The newest entries you may see"
+    ),
+    Address(
+        "scoped://audit/entries/{id}",
+        "audit.get",
+        "audit-entry",
+        "An entry of the trail",
+        "audit.list",
+    ),
+)
+
+
+def operation_of(uri: str) -> str:
+    """The operation behind an address or a template, as a list shows it."""
+    return next((address.operation for address in ADDRESSES if address.uri == uri), "")
+
+
+class Reader:
+    """Reads addresses and completes their ids, as whoever made the current request."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def read(self, uri: str) -> ResourceResult:
+        """What an address holds.
+
+        Raises:
+            MCPError: nothing is there for this caller: absent, invisible and malformed are one.
+        """
+        for address in ADDRESSES:
+            found = address.pattern.fullmatch(uri)
+            if found is not None:
+                return _contents(await self._view(address, _arguments(found.groupdict()), uri))
+        raise errors.not_found(uri)
+
+    async def complete(
+        self,
+        reference: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        _context: CompletionContext | None,
+    ) -> list[str]:
+        """Ids that the caller can see, newest first, that begin as typed: at most 100."""
+        uri = getattr(reference, "uri", None)
+        address = next((a for a in ADDRESSES if a.uri == uri and a.ids), None)
+        if address is None or argument.name != "id":
+            return []
+        try:
+            page = await self._caller.call(address.ids, {"limit": 100})
+        except ScopedError as error:
+            raise errors.protocol_error(error) from error
+        ids = [str(item["id"]) for item in page["items"]]
+        return [public_id for public_id in ids if public_id.startswith(argument.value)]
+
+    async def _view(self, address: Address, arguments: dict[str, Any], uri: str) -> dict[str, Any]:
+        try:
+            return await self._caller.call(address.operation, arguments)
+        except ScopedError as error:
+            raise errors.protocol_error(error, uri) from error
+
+
+class _Addressed(Resource):
+    """What a list shows of an address; reading goes by `Reader`."""
+
+
+class _AddressedTemplate(ResourceTemplate):
+    """What a list shows of a kind of address; reading goes by `Reader`."""
+
+
+def fixed() -> list[Resource]:
+    """The addresses that do not vary, in the order of the table."""
+    return [
+        _Addressed(uri=AnyUrl(a.uri), name=a.name, title=a.title, mime_type=MIME_TYPE)
+        for a in ADDRESSES
+        if not a.pattern.groups
+    ]
+
+
+def templates() -> list[ResourceTemplate]:
+    """The kinds of address, in the order of the table."""
+    return [
+        _AddressedTemplate(
+            uri_template=a.uri,
+            name=a.name,
+            title=a.title,
+            mime_type=MIME_TYPE,
+            parameters={"type": "object", "required": list(a.pattern.groupindex)},
+        )
+        for a in ADDRESSES
+        if a.pattern.groups
+    ]
+
+
+def _contents(view: dict[str, Any]) -> ResourceResult:
+    text = json.dumps(view, ensure_ascii=False, separators=(",", ":"))
+    return ResourceResult(contents=[ResourceContent(text, mime_type=MIME_TYPE)])

@@ -1,0 +1,95 @@
+"""One tool for each operation: arguments go raw to the spine, views and refusals come back."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+from fastmcp.tools import Tool, ToolResult
+from mcp_types import ToolAnnotations
+from pydantic import PrivateAttr
+
+from scoped_mcp.faces.mcp import errors, schemas
+from scoped_mcp.faces.mcp.credentials import origin
+from scoped_mcp.kernel.errors import ScopedError
+from scoped_mcp.spine.declare import Effect, Operation, catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scoped_mcp.faces.mcp.credentials import Credentials
+    from scoped_mcp.faces.mcp.metrics import Metrics
+    from scoped_mcp.spine.run import Spine
+
+
+class Caller:
+    """Calls operations as whoever made the current request, and counts how they ended."""
+
+    def __init__(self, spine: Spine, credentials: Credentials, metrics: Metrics) -> None:
+        self.spine = spine
+        self._credentials = credentials
+        self._metrics = metrics
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Do an operation, from JSON to JSON.
+
+        Raises:
+            ScopedError: it was refused.
+        """
+        try:
+            view = await self.spine.call(name, arguments, self._credentials.token(), origin())
+        except ScopedError as error:
+            self._metrics.count(name, error.code.value)
+            raise
+        self._metrics.count(name, "done")
+        return view.model_dump(mode="json", exclude_none=True)
+
+    async def answer(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """The same as the result of a tool; a refusal is a result too."""
+        try:
+            return errors.result(await self.call(name, arguments))
+        except ScopedError as error:
+            return errors.refusal(error)
+
+
+class OperationTool(Tool):
+    """An operation as a tool. It checks nothing: the spine does."""
+
+    _operation: str = PrivateAttr()
+    _caller: Caller = PrivateAttr()
+
+    @classmethod
+    def of(cls, operation: Operation, caller: Caller) -> Self:
+        """Translate a declaration."""
+        tool = cls(
+            name=operation.tool_name,
+            title=operation.title,
+            description=inspect.getdoc(operation.command),
+            parameters=schemas.of_command(operation),
+            output_schema=schemas.of_view(operation),
+            annotations=ToolAnnotations(
+                title=operation.title,
+                read_only_hint=operation.effect is Effect.READ,
+                destructive_hint=operation.destructive,
+                idempotent_hint=operation.idempotent,
+                open_world_hint=False,
+            ),
+        )
+        tool._operation = operation.name
+        tool._caller = caller
+        return tool
+
+    @property
+    def operation(self) -> str:
+        """The name of its operation."""
+        return self._operation
+
+    async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        """Call the operation with the arguments as they came."""
+        return await self._caller.answer(self._operation, arguments)
+
+
+def operation_tools(caller: Caller) -> dict[str, OperationTool]:
+    """Every operation that faces show, by the name of its tool, in the order of the catalogue."""
+    shown = (operation for operation in catalogue.values() if operation.tool)
+    return {operation.tool_name: OperationTool.of(operation, caller) for operation in shown}

@@ -1,0 +1,1 @@
+"""Words everyone shares: ids and URNs, clock, canonical JSON, digests, errors. No I/O."""

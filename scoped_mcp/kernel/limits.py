@@ -1,0 +1,36 @@
+"""The limits of contract §6: defaults, all of them settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what callers may send and keep.
+
+    Attributes:
+        object_bytes: Canonical JSON of one object.
+        object_depth: Nesting of one object's data.
+        request_bytes: One request's body.
+        bulk: Objects in one bulk operation.
+        scope_depth: Scopes from a root to its deepest descendant.
+        delegation_depth: Delegates below one user's or service's own credential.
+        delegates: Live delegates of one principal.
+        token_seconds: Longest life of a token.
+        delegation_seconds: Longest life of a delegation.
+        failures_a_minute: Failed authentications of one source that are looked at in a minute.
+    """
+
+    object_bytes: int = 1_048_576
+    object_depth: int = 64
+    request_bytes: int = 4 * 1_048_576
+    bulk: int = 200
+    scope_depth: int = 20
+    delegation_depth: int = 5
+    delegates: int = 50
+    token_seconds: int = 365 * DAY
+    delegation_seconds: int = 30 * DAY
+    failures_a_minute: int = 600

@@ -1,0 +1,150 @@
+"""Reading and verifying the trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.clock import moment
+from scoped_mcp.kernel.errors import DeniedError
+from scoped_mcp.kernel.ids import parse_urn
+from scoped_mcp.layers.audit import store
+from scoped_mcp.layers.audit.model import (
+    ChangeView,
+    EntryDetail,
+    EntryPage,
+    EntryView,
+    GetEntry,
+    ListEntries,
+    Problem,
+    VerifyTrail,
+    VerifyView,
+)
+from scoped_mcp.spine.declare import Access, Effect, handles
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx
+
+
+@handles(
+    ListEntries,
+    name="audit.list",
+    title="Read the trail",
+    effect=Effect.READ,
+    needs={"about": Access.NONE, "principal": Access.NONE, "session": Access.NONE},
+    pooled=True,
+)
+def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
+    """Only what the caller may see, newest first. What it may not see is as if it were absent."""
+    binding = cmd.model_dump(mode="json", exclude={"limit", "cursor"})
+    before = None if cmd.cursor is None else tx.unseal(binding, cmd.cursor)
+    if cmd.about is not None and not (tx.sees(cmd.about) or store.sees_all(tx)):
+        return EntryPage(items=())
+    found = store.page(tx, cmd, before)
+    shown = found[: cmd.limit]
+    more = len(found) > cmd.limit
+    return EntryPage(
+        items=tuple(EntryView(**_entry(tx, row)) for row in shown),
+        next_cursor=tx.seal(binding, shown[-1].public_id) if more else None,
+    )
+
+
+@handles(
+    GetEntry,
+    name="audit.get",
+    title="Read an entry",
+    effect=Effect.READ,
+    needs={"id": Access.READ},
+    toolset="audit",
+)
+def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
+    """What was asked is for its actor and sponsors; its place in the chain for auditors."""
+    row = store.find(tx, cmd.id)
+    body = cast("dict[str, Any]", canonical.decode(row.body))
+    detail: dict[str, Any] = {}
+    if store.sponsors_of(tx, row.principal):
+        detail |= {"asked": body["asked"], "client": body["client"], "trace": body["trace"]}
+    if store.sees_all(tx):
+        detail |= {
+            "client": body["client"],
+            "chain": row.chain,
+            "seq": row.seq,
+            "hash": row.hash.hex(),
+            "previous": body["prev"],
+            "arguments": body["arguments"],
+        }
+    sponsors = tuple(one for one in body["sponsors"] if tx.sees(one))
+    owner = body["owner"] if _resolved(tx, body["owner"]) and _resolved(tx, body["target"]) else None
+    return EntryDetail(**_entry(tx, row), **detail, sponsors=sponsors, owner=owner)
+
+
+@handles(
+    VerifyTrail,
+    name="audit.verify",
+    title="Verify the trail",
+    effect=Effect.READ,
+    scope="root",
+    toolset="audit",
+    pooled=True,
+)
+def verify(cmd: VerifyTrail, tx: ReadTx) -> VerifyView:
+    """Chain and states; totals are for auditors (ruling 48)."""
+    if not store.sees_all(tx):
+        message = "verifying the trail is for auditors and owners of the root scope"
+        raise DeniedError(message, hint="ask one of them, or read your own entries with audit_list")
+    counted, finding = store.verify(tx, cmd.from_seq or 1, cmd.to_seq)
+    problem = None
+    if finding is not None:
+        problem = Problem(
+            seq=finding.seq,
+            entry=finding.public_id,
+            problem=cast("Any", finding.problem),
+            detail=finding.detail,
+        )
+    return VerifyView(
+        ok=finding is None,
+        entries=counted.entries,
+        versions=counted.versions,
+        head=counted.head.hex(),
+        problem=problem,
+    )
+
+
+def _resolved(tx: ReadTx, public_id: str | None) -> bool:
+    """Whether the resolved part of an entry may name this (rulings 34 and 46)."""
+    return public_id is not None and (store.sees_all(tx) or tx.sees(public_id))
+
+
+def _entry(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries
+    body = cast("dict[str, Any]", canonical.decode(row.body))
+    own = store.sponsors_of(tx, row.principal)
+    changes: list[ChangeView] = []
+    for change in body["changes"]:
+        public_id = parse_urn(change["urn"])[2]
+        if _resolved(tx, public_id):
+            changes.append(
+                ChangeView(
+                    id=public_id,
+                    urn=change["urn"],
+                    from_version=change["from"],
+                    to_version=change["to"],
+                    digest=change["digest"],
+                )
+            )
+    named = {
+        name: body[name] if _resolved(tx, body[name]) else None
+        for name in ("principal", "session", "target", "scope", "parent")
+    }
+    if own:
+        named |= {"principal": body["principal"], "session": body["session"]}
+    return {
+        **named,
+        "id": row.public_id,
+        "at": moment(row.at),
+        "operation": row.operation,
+        "outcome": row.outcome,
+        "code": body["code"],
+        "rules": tuple(body["rules"]),
+        "changes": tuple(changes),
+        "face": body["face"],
+    }

@@ -1,0 +1,90 @@
+"""Which entries a caller sees: its own, those of whom it answers for, those about its things,
+those of scopes it administers or audits; root auditors see all (rulings 46 and 47).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, bindparam, or_, select, true  # noqa: TID251 - filtered by `visible`
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.ids import EntryId
+from scoped_mcp.layers import identity, tenancy
+from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.ports import ports
+from scoped_mcp.storage.path import entries, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scoped_mcp.layers.audit.model import ListEntries
+    from scoped_mcp.spine.tx import ReadTx
+
+_ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
+_POSITION = select(entries.c.id).where(entries.c.public_id == bindparam("public_id"))
+
+
+def sees_all(tx: ReadTx) -> bool:
+    """Whether the caller reads every trail."""
+    return tenancy.audits_everything(tx)
+
+
+def sponsors_of(tx: ReadTx, principal_key: int) -> bool:
+    """Whether the caller is a principal, or answers for it."""
+    mine = identity.answered_for(tx, tx.caller.principal)
+    return principal_key == tx.caller.key or principal_key in mine
+
+
+def visible(tx: ReadTx) -> ColumnElement[bool]:
+    """The filter of every query over entries."""
+    if sees_all(tx):
+        return true()
+    actors = (tx.caller.key, *identity.answered_for(tx, tx.caller.principal))
+    owners = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
+    audited = sorted(tenancy.audited(tx))
+    return or_(
+        entries.c.principal.in_(actors),
+        entries.c.owner.in_(owners),
+        entries.c.scope.in_(audited),
+    )
+
+
+def find(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row, or None
+    """One entry that the caller sees."""
+    return tx.row(_ONE.where(visible(tx)), {"public_id": public_id})
+
+
+def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
+    """One entry more than a page, newest first."""
+    found = select(entries).where(visible(tx))
+    if cmd.about is not None:
+        key = tx.key(cmd.about)
+        changed = select(versions.c.entry).where(versions.c.id == key)
+        about = or_(entries.c.target == key, entries.c.scope == key, entries.c.id.in_(changed))
+        found = found.where(about)
+    if cmd.principal is not None:
+        found = found.where(entries.c.principal == (tx.key(cmd.principal) or 0))
+    if cmd.session is not None:
+        found = found.where(entries.c.session == (tx.key(cmd.session) or 0))
+    if cmd.operation is None:
+        found = found.where(entries.c.operation.not_in(("audit.list", "audit.get")))
+    else:
+        found = found.where(entries.c.operation == cmd.operation)
+    if cmd.outcome is not None:
+        found = found.where(entries.c.outcome == cmd.outcome)
+    if cmd.since is not None:
+        found = found.where(entries.c.at >= stamp(cmd.since))
+    if cmd.until is not None:
+        found = found.where(entries.c.at <= stamp(cmd.until))
+    if before is not None:
+        position = tx.row(_POSITION, {"public_id": before})
+        found = found.where(entries.c.id < (position.id if position is not None else 0))
+    return tx.rows(found.order_by(entries.c.id.desc()).limit(cmd.limit + 1))
+
+
+def _decide(tx: ReadTx, public_id: str) -> Access:
+    return Access.NONE if find(tx, public_id) is None else Access.READ
+
+
+ports.decide_id[EntryId] = _decide

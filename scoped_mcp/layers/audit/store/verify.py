@@ -1,0 +1,267 @@
+"""Verification: everything that can be recomputed is recomputed, in bounded memory (ruling 52).
+
+1. entries in order: position, hash over the stored bytes, link to the entry before, every column
+2. each entry's changes: the version rows it names, their digests over salt and content
+3. versions, contents, registry and state rows: each accounted for by an entry, every column equal
+4. the head: where the chain ends, and who changed anybody's rights last
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import bindparam, func, select  # noqa: TID251 - verification reads every row
+
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.ids import parse_urn
+from scoped_mcp.spine import entity, trace
+from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+
+CHUNK = 500
+_ENTRIES = select(entries).where(entries.c.seq > bindparam("after")).order_by(entries.c.seq)
+_ENTRIES = _ENTRIES.limit(CHUNK)
+_KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
+_CHANGED = (
+    select(
+        versions,
+        registry.c.urn,
+        version_contents.c.content,
+        version_contents.c.salt,
+        version_contents.c.erasure,
+    )
+    .join_from(versions, registry, registry.c.id == versions.c.id)
+    .join(
+        version_contents,
+        (version_contents.c.id == versions.c.id)
+        & (version_contents.c.version == versions.c.version),
+        isouter=True,
+    )
+    .where(versions.c.entry == bindparam("entry"))
+)
+_REGISTERED = (
+    select(registry, entries.c.seq)
+    .join_from(registry, entries, entries.c.id == registry.c.entry, isouter=True)
+    .where(registry.c.id > bindparam("after"))
+    .order_by(registry.c.id)
+    .limit(CHUNK)
+)
+_LATEST = (
+    select(versions.c.version, versions.c.entry)
+    .where(versions.c.id == bindparam("id"))
+    .order_by(versions.c.version.desc())
+    .limit(1)
+)
+_FIRST = (
+    select(versions.c.version, versions.c.entry)
+    .where(versions.c.id == bindparam("id"))
+    .order_by(versions.c.version)
+    .limit(1)
+)
+_CONTENT = (
+    select(version_contents.c.content)
+    .where(version_contents.c.id == bindparam("id"))
+    .where(version_contents.c.version == bindparam("version"))
+)
+
+
+class Finding(Exception):  # noqa: N818 - it is found, not raised at callers
+    """The first thing that is wrong."""
+
+    def __init__(self, seq: int, problem: str, detail: str, public_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.seq = seq
+        self.problem = problem
+        self.detail = detail
+        self.public_id = public_id
+
+
+@dataclass
+class Counted:
+    """What was looked at."""
+
+    entries: int = 0
+    versions: int = 0
+    head: bytes = trace.GENESIS
+    authority: int = 0
+
+
+class _Verifier:
+    """One walk over a snapshot."""
+
+    def __init__(self, rows: Any) -> None:  # noqa: ANN401 - anything with `rows`
+        self._rows = rows
+        self._keys: dict[str, int | None] = {}
+        self.counted = Counted()
+        self.last_at = ""
+
+    def one(self, statement: Select[Any], **values: object) -> Any:  # noqa: ANN401 - a row
+        found = self._rows.rows(statement, values)
+        return found[0] if found else None
+
+    def key(self, public_id: str) -> int | None:
+        if public_id not in self._keys:
+            if len(self._keys) > 50_000:  # noqa: PLR2004 - bounded memory
+                self._keys.clear()
+            row = self.one(_KEY, public_id=public_id)
+            self._keys[public_id] = None if row is None else row.id
+        return self._keys[public_id]
+
+    def walk(self, first: int, last: int | None) -> None:
+        """Step 1 and 2, in order of position."""
+        expected, previous = first, trace.GENESIS
+        if first > 1:
+            before = self._rows.rows(_ENTRIES, {"after": first - 2})
+            previous = before[0].hash if before else previous
+        after = first - 1
+        while rows := self._rows.rows(_ENTRIES, {"after": after}):
+            for row in rows:
+                if last is not None and row.seq > last:
+                    return
+                previous = self.entry(row, expected, previous)
+                expected += 1
+            after = rows[-1].seq
+
+    def entry(self, row: Any, expected: int, previous: bytes) -> bytes:  # noqa: ANN401 - a row
+        """1: one entry. What its own bytes say of its place tells what happened to it."""
+        if hashlib.sha256(row.body).digest() != row.hash:
+            raise Finding(row.seq, "edited", "its bytes do not give its hash", row.public_id)
+        body = cast("dict[str, Any]", canonical.decode(row.body))
+        if body["seq"] != row.seq:
+            raise Finding(row.seq, "reordered", "it was written at another position", row.public_id)
+        if row.seq != expected:
+            raise Finding(expected, "missing", f"the next entry is number {row.seq}")
+        if body["prev"] != previous.hex():
+            detail = "it does not follow the entry before it"
+            raise Finding(row.seq, "inserted", detail, row.public_id)
+        columns = trace.columns_of(body, self.key)
+        for name, value in columns.items():
+            if getattr(row, name) != value:
+                detail = f"its column {name} is not what its bytes say"
+                raise Finding(row.seq, "edited", detail, row.public_id)
+        self.changes(row, body)
+        self.counted.entries += 1
+        self.counted.head = row.hash
+        self.last_at = row.at
+        if body["authority"]:
+            self.counted.authority = row.id
+        return bytes(row.hash)
+
+    def changes(self, row: Any, body: dict[str, Any]) -> None:  # noqa: ANN401 - a row
+        """2: exactly the versions that the entry names, each with its digest."""
+        named = {(c["urn"], c["to"]): c for c in body["changes"]}
+        for found in self._rows.rows(_CHANGED, {"entry": row.id}):
+            change = named.pop((found.urn, found.version), None)
+            where = f"version {found.version} of {found.urn}"
+            if change is None:
+                raise Finding(row.seq, "state", f"{where} is not among its changes", row.public_id)
+            if found.digest.hex() != change["digest"]:
+                raise Finding(row.seq, "state", f"{where} has another digest", row.public_id)
+            self.content(row, found, where)
+            self.counted.versions += 1
+        for urn, version in named:
+            detail = f"version {version} of {urn} is gone"
+            raise Finding(row.seq, "state", detail, row.public_id)
+
+    def content(self, row: Any, found: Any, where: str) -> None:  # noqa: ANN401 - rows
+        if found.erasure is not None and found.content is None and found.salt is None:
+            return
+        if found.content is None or found.salt is None:
+            raise Finding(row.seq, "state", f"the content of {where} is gone", row.public_id)
+        if canonical.digest(found.salt, found.content) != found.digest:
+            raise Finding(row.seq, "state", f"the content of {where} was edited", row.public_id)
+        outer = cast("dict[str, Any]", canonical.decode(found.content))
+        author = self.key(str(outer["author"]))
+        if outer["at"] != row.at or author != row.principal:
+            raise Finding(row.seq, "state", f"{where} is not this entry's", row.public_id)
+
+    def registered(self) -> None:
+        """3: every registry row has versions, and its state row is what the newest one says."""
+        after = 0
+        while rows := self._rows.rows(_REGISTERED, {"after": after}):
+            for row in rows:
+                self.thing(row)
+            after = rows[-1].id
+
+    def thing(self, row: Any) -> None:  # noqa: ANN401 - a registry row
+        kind, _, public_id, _ = parse_urn(row.urn)
+        bound = entity.kind_named(kind)
+        first, latest = self.one(_FIRST, id=row.id), self.one(_LATEST, id=row.id)
+        seq = row.seq or 0
+        whole = (row.kind, row.public_id) == (kind, public_id) and bound is not None
+        if not whole or first is None or first.entry != row.entry or latest is None:
+            raise Finding(seq, "state", f"the registry row of {row.urn} was edited")
+        bound = cast("entity.Bound", bound)
+        state = self.one(select(bound.table).where(bound.table.c.id == row.id))
+        if state is None:
+            raise Finding(seq, "state", f"the state of {row.urn} is gone")
+        if (state.version, state.entry) != (latest.version, latest.entry):
+            raise Finding(seq, "state", f"the state of {row.urn} is not at its newest version")
+        self.columns(seq, row, bound, state)
+
+    def columns(self, seq: int, row: Any, bound: entity.Bound, state: Any) -> None:  # noqa: ANN401
+        content = self.one(_CONTENT, id=row.id, version=state.version)
+        if content is None or content.content is None:
+            return  # erased: the trail says so
+        newest = entity.open_envelope(bound.kind, content.content)
+        for name, value in entity.row_of(newest, self.key).items():
+            if getattr(state, name) != value:
+                detail = f"column {name} of {row.urn} is not what its newest version says"
+                raise Finding(seq, "state", detail)
+
+    def accounted(self) -> None:
+        """3: no version, content or state row beyond what entries and registry account for."""
+        contents = self.one(select(func.count().label("n")).select_from(version_contents)).n
+        total = self.one(select(func.count().label("n")).select_from(versions)).n
+        if total != self.counted.versions or contents != total:
+            raise Finding(0, "state", "there are versions that no entry accounts for")
+        for bound in entity.kinds():
+            orphan = (
+                select(bound.table.c.id)
+                .join_from(bound.table, registry, registry.c.id == bound.table.c.id, isouter=True)
+                .where(registry.c.id.is_(None) | (registry.c.kind != bound.kind.KIND))
+            )
+            if self.one(orphan) is not None:
+                raise Finding(0, "state", f"a {bound.kind.KIND} stands without its registration")
+
+    def head(self, seq: int) -> None:
+        """4: the chain ends where its head says."""
+        row = self.one(select(chain_heads))
+        if row is None or self.one(select(func.count().label("n")).select_from(chain_heads)).n != 1:
+            raise Finding(seq, "truncated", "the head of the chain is gone")
+        if row.seq > seq:
+            raise Finding(seq + 1, "truncated", f"the chain ended at entry {row.seq}")
+        whole = (row.seq, row.hash, row.at, row.authority) == (
+            seq,
+            self.counted.head,
+            self.last_at,
+            self.counted.authority,
+        )
+        if not whole:
+            raise Finding(row.seq, "edited", "the head of the chain was edited")
+
+
+def verify(
+    rows: Any,  # noqa: ANN401 - anything with `rows`
+    first: int = 1,
+    last: int | None = None,
+) -> tuple[Counted, Finding | None]:
+    """Walk the whole database, or a range of its entries; the first thing that is wrong."""
+    verifier = _Verifier(rows)
+    try:
+        verifier.walk(first, last)
+        if first == 1 and last is None:
+            verifier.head(verifier.counted.entries)
+            verifier.registered()
+            verifier.accounted()
+    except Finding as finding:
+        return verifier.counted, finding
+    except (ValueError, KeyError, TypeError) as error:
+        detail = f"it cannot be read: {type(error).__name__}"
+        return verifier.counted, Finding(verifier.counted.entries + 1, "edited", detail)
+    return verifier.counted, None
+

@@ -1,0 +1,58 @@
+"""Room 2. Nothing happens without identity.
+
+Principals, their credentials and sessions, who answers for whom. Step 1 of the path is here: a
+token becomes a caller, read in the operation's own transaction, so that a revocation, a suspension
+or an expiry bites the very next call.
+"""
+
+from scoped_mcp.layers.identity.model import (
+    AddPrincipal,
+    BreakGlass,
+    Credential,
+    Delegate,
+    IssueToken,
+    Principal,
+    PrincipalState,
+    Relationship,
+    RevokeToken,
+    ScopeRole,
+    StopAgent,
+    Suspend,
+    WhoAmI,
+)
+from scoped_mcp.layers.identity.operations.credentials import issued, mint
+from scoped_mcp.layers.identity.operations.whoami import catalogue_of, verify
+from scoped_mcp.layers.identity.store import (
+    answered_for,
+    delegators,
+    heirs_of,
+    ran_out,
+    sponsors,
+    teams,
+)
+
+__all__ = [
+    "AddPrincipal",
+    "BreakGlass",
+    "Credential",
+    "Delegate",
+    "IssueToken",
+    "Principal",
+    "PrincipalState",
+    "Relationship",
+    "RevokeToken",
+    "ScopeRole",
+    "StopAgent",
+    "Suspend",
+    "WhoAmI",
+    "answered_for",
+    "catalogue_of",
+    "delegators",
+    "heirs_of",
+    "issued",
+    "mint",
+    "ran_out",
+    "sponsors",
+    "teams",
+    "verify",
+]

@@ -1,0 +1,99 @@
+"""Who may see and do what with principals, credentials, sessions and relationships.
+
+Active principals are known inside an organisation (ruling 8). A principal's credentials and
+sessions are its own, its sponsors' and instance admins' business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, true
+
+from scoped_mcp.layers.identity.model import (
+    Credential,
+    Principal,
+    PrincipalState,
+    Relationship,
+    Session,
+)
+from scoped_mcp.layers.identity.store.facts import answered_for
+from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
+from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.ports import decides, filters
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx
+
+
+def instance_admin(tx: ReadTx) -> bool:
+    """Whether the caller administers the root scope."""
+    return tx.caller.house or tx.access_to(tx.house.root) >= Access.ADMIN
+
+
+def _answers_for(tx: ReadTx, principal: str) -> bool:
+    return tx.key(principal) in answered_for(tx, tx.caller.principal)
+
+
+@decides(Principal)
+def principal(tx: ReadTx, one: Principal) -> Access:
+    """ADMIN for instance admins and sponsors, WRITE for itself, READ for all while it is active."""
+    if instance_admin(tx) or _answers_for(tx, one.id):
+        return Access.ADMIN
+    if one.id == tx.caller.principal:
+        return Access.WRITE
+    return Access.READ if one.state is PrincipalState.ACTIVE else Access.NONE
+
+
+@filters(Principal)
+def principals_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    if instance_admin(tx):
+        return true()
+    mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
+    return (principals.c.state == PrincipalState.ACTIVE.value) | principals.c.id.in_(mine)
+
+
+@decides(Credential)
+@decides(Session)
+def own(tx: ReadTx, thing: Credential | Session) -> Access:
+    """ADMIN for the principal itself, its sponsors and instance admins; nothing for others."""
+    mine = thing.principal == tx.caller.principal
+    if mine or instance_admin(tx) or _answers_for(tx, thing.principal):
+        return Access.ADMIN
+    return Access.NONE
+
+
+@filters(Credential)
+def credentials_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    if instance_admin(tx):
+        return true()
+    return credentials.c.principal.in_((tx.caller.key, *answered_for(tx, tx.caller.principal)))
+
+
+@filters(Session)
+def sessions_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    if instance_admin(tx):
+        return true()
+    return sessions.c.principal.in_((tx.caller.key, *answered_for(tx, tx.caller.principal)))
+
+
+@decides(Relationship)
+def relationship(tx: ReadTx, one: Relationship) -> Access:
+    """ADMIN for instance admins; READ for both ends and who answers for them."""
+    if instance_admin(tx):
+        return Access.ADMIN
+    ends = (one.source, one.target)
+    mine = tx.caller.principal in ends or any(_answers_for(tx, end) for end in ends)
+    return Access.READ if mine else Access.NONE
+
+
+@filters(Relationship)
+def relationships_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    if instance_admin(tx):
+        return true()
+    mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
+    return relationships.c.source.in_(mine) | relationships.c.target.in_(mine)

@@ -1,0 +1,329 @@
+"""Queries of identity, and step 1 of the path: a token becomes a caller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read before they are known
+
+from scoped_mcp.kernel.clock import moment, stamp
+from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.ids import SessionId
+from scoped_mcp.layers.identity import logic
+from scoped_mcp.layers.identity.model import (
+    Credential,
+    CredentialState,
+    Principal,
+    PrincipalState,
+    Relationship,
+    Session,
+)
+from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
+from scoped_mcp.spine import entity
+from scoped_mcp.spine.caller import Caller, Origin
+from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.tx import everything
+from scoped_mcp.storage.path import last_seen, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+for _kind, _table in (
+    (Principal, principals),
+    (Credential, credentials),
+    (Session, sessions),
+    (Relationship, relationships),
+):
+    entity.bind(_kind, _table)
+
+_SESSION = (
+    select(sessions.c.id, registry.c.public_id)
+    .join_from(sessions, registry, registry.c.id == sessions.c.id)
+    .where(sessions.c.credential == bindparam("credential"))
+)
+_LIVE = (
+    everything(Credential)
+    .where(credentials.c.principal == bindparam("principal"))
+    .where(credentials.c.state == CredentialState.LIVE.value)
+)
+_SPONSORED = everything(Principal).where(principals.c.sponsor == bindparam("sponsor"))
+_NAMED = (
+    everything(Principal)
+    .where(principals.c.name == bindparam("name"))
+    .where(principals.c.state != PrincipalState.ARCHIVED.value)
+)
+_USED = (
+    select(sessions.c.id, registry.c.entry)
+    .join_from(sessions, registry, registry.c.id == sessions.c.id)
+    .where(sessions.c.principal == bindparam("principal"))
+    .order_by(sessions.c.id.desc())
+)
+_EDGE = (
+    everything(Relationship)
+    .where(relationships.c.source == bindparam("source"))
+    .where(relationships.c.label == bindparam("label"))
+    .where(relationships.c.target == bindparam("target"))
+)
+_FROM = (
+    everything(Relationship)
+    .where(relationships.c.source == bindparam("principal"))
+    .where(relationships.c.label == bindparam("label"))
+    .where(relationships.c.active == 1)
+)
+_TO = (
+    everything(Relationship)
+    .where(relationships.c.target == bindparam("principal"))
+    .where(relationships.c.label == bindparam("label"))
+    .where(relationships.c.active == 1)
+)
+_SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
+
+
+def authenticate(tx: ReadTx, token: str) -> Caller:
+    """A token becomes a caller, or nobody. Same work and same words whatever is wrong.
+
+    1. the token has the shape of one, and its secret matches the stored verifier
+    2. the credential, and every one above it, is live and unexpired
+    3. the principal, and every sponsor above it up to the first user, is active
+
+    Raises:
+        UnauthenticatedError: one of these does not hold.
+    """
+    found = logic.split(token)
+    public_id, secret = found if found is not None else ("", "")
+    credential = tx.peek(Credential, public_id) if found is not None else None
+    verifier = logic.NO_VERIFIER if credential is None else credential.verifier
+    proven = logic.matches(secret, verifier)  # 1
+    if credential is None or not proven or not alive(tx, credential):  # 2, 3
+        message = "the credential is missing, wrong, expired or revoked"
+        raise UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+    return _caller(tx, credential)
+
+
+def alive(tx: ReadTx, credential: Credential) -> bool:
+    """Whether a credential works now: its lifeline is computed, never copied (ruling 4)."""
+    link: Credential | None = credential
+    while link is not None:
+        if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
+            return False
+        principal = tx.peek(Principal, link.principal)
+        if principal is None or not acting(tx, principal):
+            return False
+        link = None if link.parent is None else tx.peek(Credential, link.parent)
+    return True
+
+
+def acting(tx: ReadTx, principal: Principal) -> bool:
+    """Whether a principal and every sponsor above it up to the first user is active (ruling 6)."""
+    return all(p.state is PrincipalState.ACTIVE for p in (principal, *sponsors(tx, principal)))
+
+
+def sponsors(tx: ReadTx, principal: Principal) -> Iterator[Principal]:
+    """Who answers for a principal, nearest first, up to the first user."""
+    while principal.sponsor is not None:
+        above = tx.peek(Principal, principal.sponsor)
+        if above is None:
+            return
+        yield above
+        if above.kind == "user":
+            return
+        principal = above
+
+
+def delegators(principal: Principal, above: list[Principal]) -> list[Principal]:
+    """Whose delegate a principal is, nearest first."""
+    found: list[Principal] = []
+    for sponsor in above:
+        if not principal.delegate:
+            break
+        found.append(sponsor)
+        principal = sponsor
+    return found
+
+
+def _caller(tx: ReadTx, credential: Credential) -> Caller:
+    principal = tx.get_known(Principal, credential.principal)
+    above = list(sponsors(tx, principal))
+    key, credential_key = tx.known_key(principal.id), tx.known_key(credential.id)
+    session = tx.row(_SESSION, {"credential": credential_key})
+    return Caller(
+        principal=principal.id,
+        key=key,
+        kind=principal.kind,
+        name=principal.name,
+        credential=credential.id,
+        credential_key=credential_key,
+        session=None if session is None else SessionId(session.public_id),
+        session_key=None if session is None else session.id,
+        sponsors=tuple(p.id for p in above),
+        delegators=tuple(p.id for p in delegators(principal, above)),
+        agent=logic.counts_as_agent(principal.kind, [p.kind for p in above]),
+        toolsets=frozenset(credential.toolsets),
+        read_only=credential.read_only,
+        environment=credential.environment,
+        expires_at=credential.expires_at,
+    )
+
+
+def open_session(tx: WriteTx, caller: Caller, origin: Origin) -> Caller:
+    """The first authenticated call of a credential opens its session."""
+    assert caller.credential is not None  # noqa: S101 - only the house has none
+    session = tx.put(
+        Session(
+            id=tx.new_id(SessionId),
+            credential=caller.credential,
+            principal=caller.principal,
+            client=origin.client,
+            face=origin.face,
+        )
+    )
+    return replace(caller, session=session.id, session_key=tx.key(session.id))
+
+
+def live_credentials(tx: ReadTx, principal: str) -> list[Credential]:
+    """The unrevoked credentials of a principal, whether or not they still work."""
+    return tx.entities(Credential, _LIVE, {"principal": tx.key(principal)})
+
+
+def sponsored(tx: ReadTx, principal: str) -> list[Principal]:
+    """Whom a principal answers for directly."""
+    return tx.memo(
+        ("sponsored", principal),
+        lambda: tx.entities(Principal, _SPONSORED, {"sponsor": tx.key(principal)}),
+    )
+
+
+def answered_for(tx: ReadTx, principal: str) -> tuple[int, ...]:
+    """The keys of everyone a principal answers for, at any depth."""
+
+    def below() -> tuple[int, ...]:
+        keys: list[int] = []
+        waiting = [principal]
+        while waiting:
+            for one in sponsored(tx, waiting.pop()):
+                keys.append(tx.known_key(one.id))
+                if one.kind != "user":
+                    waiting.append(one.id)
+        return tuple(keys)
+
+    return tx.memo(("answered_for", principal), below)
+
+
+def ended(tx: ReadTx, delegate: Principal) -> bool:
+    """Whether a delegate is over: archived, past its time, or without a working credential.
+
+    A suspended delegate is not over: suspension comes back.
+    """
+    if delegate.state is PrincipalState.ARCHIVED:
+        return True
+    if delegate.expires_at is not None and delegate.expires_at <= tx.now:
+        return True
+    return not any(_unrevoked(tx, c) for c in live_credentials(tx, delegate.id))
+
+
+def _unrevoked(tx: ReadTx, credential: Credential) -> bool:
+    link: Credential | None = credential
+    while link is not None:
+        if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
+            return False
+        link = None if link.parent is None else tx.peek(Credential, link.parent)
+    return True
+
+
+def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
+    """Keys of the ended delegates whose things have fallen to a principal (ruling 5)."""
+
+    def fallen() -> tuple[int, ...]:
+        keys: list[int] = []
+        waiting = [p for p in sponsored(tx, principal) if p.delegate and ended(tx, p)]
+        while waiting:
+            one = waiting.pop()
+            keys.append(tx.known_key(one.id))
+            waiting += [p for p in sponsored(tx, one.id) if p.delegate]
+        return tuple(keys)
+
+    return tx.memo(("fallen", principal), fallen)
+
+
+def live_delegates(tx: ReadTx, principal: str) -> list[Principal]:
+    """The delegates of a principal that are not over, newest first."""
+    return [p for p in reversed(sponsored(tx, principal)) if p.delegate and not ended(tx, p)]
+
+
+def by_name(tx: ReadTx, name: str) -> Principal | None:
+    """The principal of a name, archived ones aside."""
+    found = tx.entities(Principal, _NAMED, {"name": name})
+    return found[0] if found else None
+
+
+def enrolled(tx: ReadTx, principal: Principal) -> bool:
+    """Whether a principal has authenticated since it was created or last recovered."""
+    row = tx.row(_USED, {"principal": tx.key(principal.id)})
+    if row is None:
+        return False
+    session = tx.get_known(Session, tx.public_id(row.id))
+    opened = session.created_at
+    return principal.recovered_at is None or opened is None or opened > principal.recovered_at
+
+
+def edge(tx: ReadTx, source: str, label: str, target: str) -> Relationship | None:
+    """The relationship between two principals, active or not."""
+    values = {"source": tx.key(source), "label": label, "target": tx.key(target)}
+    found = tx.entities(Relationship, _EDGE, values)
+    return found[0] if found else None
+
+
+def neighbours(tx: ReadTx, principal: str, label: str, *, up: bool) -> list[str]:
+    """Whom a principal leads to along a label, or who leads to it."""
+    values = {"principal": tx.key(principal), "label": label}
+    found = tx.entities(Relationship, _FROM if up else _TO, values)
+    return [r.target if up else r.source for r in found]
+
+
+def teams(tx: ReadTx, principal: str) -> set[str]:
+    """Every team a principal is a member of, directly or through teams."""
+    found: set[str] = set()
+    waiting = [principal]
+    while waiting:
+        for team in neighbours(tx, waiting.pop(), "member_of", up=True):
+            known = tx.peek(Principal, team)
+            if team in found or known is None or known.kind != "team":
+                continue
+            if known.state is PrincipalState.ACTIVE:
+                found.add(team)
+                waiting.append(team)
+    return found
+
+
+def seen(tx: ReadTx, session_key: int | None) -> datetime | None:
+    """When a session was last used, to the minute."""
+    row = tx.row(_SEEN, {"id": session_key})
+    return None if row is None else moment(row.at)
+
+
+def session_of(tx: ReadTx, credential: str) -> int | None:
+    """The key of a credential's session."""
+    row = tx.row(_SESSION, {"credential": tx.key(credential)})
+    return None if row is None else row.id
+
+
+def ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
+    """Whether a credential or delegate ran out between two moments."""
+    between = {"since": stamp(since), "until": stamp(until + timedelta(microseconds=1))}
+    return tx.row(_RAN_OUT, between) is not None
+
+
+_RAN_OUT: Any = select(credentials.c.id).where(
+    credentials.c.expires_at > bindparam("since"),
+    credentials.c.expires_at <= bindparam("until"),
+)
+
+ports.authenticate = authenticate
+ports.open_session = open_session
+ports.session = Session
+ports.heirs = heirs_of

@@ -1,0 +1,48 @@
+"""Rows of identity."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index
+
+from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.types import Flag, Words
+
+principals = state_table(
+    "principals",
+    Column("name", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    ref("sponsor", nullable=True),
+    Column("delegate", Flag, nullable=False),
+    Column("expires_at", Words),
+    Index("ix_principals_name", "name"),
+    Index("ix_principals_sponsor", "sponsor"),
+)
+
+credentials = state_table(
+    "credentials",
+    ref("principal"),
+    ref("parent", nullable=True),
+    Column("state", Words, nullable=False),
+    Column("expires_at", Words, nullable=False),
+    Index("ix_credentials_principal", "principal"),
+    Index("ix_credentials_parent", "parent"),
+)
+
+sessions = state_table(
+    "sessions",
+    ref("credential"),
+    ref("principal"),
+    Index("ux_sessions_credential", "credential", unique=True),
+    Index("ix_sessions_principal", "principal"),
+)
+
+relationships = state_table(
+    "relationships",
+    ref("source"),
+    Column("label", Words, nullable=False),
+    ref("target"),
+    Column("active", Flag, nullable=False),
+    Index("ux_relationships_edge", "source", "label", "target", unique=True),
+    Index("ix_relationships_target", "target", "label"),
+)

@@ -1,0 +1,95 @@
+"""Many objects at once: one transaction, one entry with children, all or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.layers.objects.model import (
+    CreateObject,
+    CreateObjects,
+    DeleteObject,
+    DeleteObjects,
+    ObjectList,
+    UpdateObject,
+    UpdateObjects,
+)
+from scoped_mcp.spine.declare import Access, Effect, handles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+@handles(
+    CreateObjects,
+    name="object.create_many",
+    title="Create objects",
+    effect=Effect.CREATE,
+    needs={"environment": Access.WRITE},
+    toolset="scopes",
+)
+def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
+    """Each takes the path of its own."""
+    _require_few(tx, cmd.objects)
+    made = [
+        tx.run(CreateObject(type=o.type, data=o.data, name=o.name, environment=cmd.environment))
+        for o in cmd.objects
+    ]
+    return ObjectList(items=tuple(made))
+
+
+@handles(
+    UpdateObjects,
+    name="object.update_many",
+    title="Update objects",
+    effect=Effect.CHANGE,
+    toolset="scopes",
+)
+def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
+    """Each takes the path of its own."""
+    _require_few(tx, cmd.changes)
+    _require_different([change.id for change in cmd.changes])
+    made = [
+        tx.run(
+            UpdateObject(
+                id=change.id,
+                data=change.data,
+                patch=change.patch,
+                expected_version=change.expected_version,
+                reason=cmd.reason,
+            )
+        )
+        for change in cmd.changes
+    ]
+    return ObjectList(items=tuple(made))
+
+
+@handles(
+    DeleteObjects,
+    name="object.delete_many",
+    title="Delete objects",
+    effect=Effect.CHANGE,
+    needs={"objects": Access.ADMIN},
+    toolset="scopes",
+    destructive=True,
+)
+def delete(cmd: DeleteObjects, tx: WriteTx) -> ObjectList:
+    """Each takes the path of its own."""
+    _require_few(tx, cmd.objects)
+    _require_different(list(cmd.objects))
+    made = [tx.run(DeleteObject(id=one, reason=cmd.reason)) for one in cmd.objects]
+    return ObjectList(items=tuple(made))
+
+
+def _require_few(tx: ReadTx, things: Sequence[object]) -> None:
+    if len(things) > tx.limits.bulk:
+        message = f"{len(things)} objects at once, the limit is {tx.limits.bulk}"
+        raise InvalidError(message, hint="send them in several calls")
+
+
+def _require_different(ids: list[str]) -> None:
+    if len(set(ids)) < len(ids):
+        message = "an object is named twice"
+        raise InvalidError(message, hint="name each object once")

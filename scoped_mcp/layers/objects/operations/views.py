@@ -1,0 +1,85 @@
+"""An object as its caller may see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from scoped_mcp.kernel.errors import NotFoundError
+from scoped_mcp.kernel.ids import urn
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers.objects import store
+from scoped_mcp.layers.objects.model import Object, ObjectState, ObjectView, Provenance
+from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.ports import Sight, ports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scoped_mcp.spine.tx import ReadTx
+
+
+def view(tx: ReadTx, thing: Object, *, full: bool = True) -> ObjectView:
+    """One object, at the newest version that exists for the caller."""
+    return views(tx, [thing], full=full)[0]
+
+
+def views(tx: ReadTx, things: Sequence[Object], *, full: bool) -> tuple[ObjectView, ...]:
+    """Objects, each at the newest version that exists for the caller."""
+    seen = store.sights(tx, things)
+    scopes = cast("Any", ports.shown_in)(tx, things)
+    return tuple(
+        _view(tx, newest(tx, thing, sight), sight, shown, full=full)
+        for thing, sight, shown in zip(things, seen, scopes, strict=True)
+    )
+
+
+def at(tx: ReadTx, thing: Object, version: Object, *, full: bool) -> ObjectView:
+    """One object at a version that exists for the caller."""
+    shown = cast("Any", ports.shown_in)(tx, [thing])[0]
+    return _view(tx, version, store.sight(tx, thing), shown, full=full)
+
+
+def newest(tx: ReadTx, thing: Object, sight: Sight) -> Object:
+    """The object at the newest version that exists for the caller.
+
+    Raises:
+        NotFoundError: none does.
+    """
+    if sight.access >= Access.READ:
+        found = store.at_version(tx, thing, sight.newest(thing.version))
+        if found is not None:
+            return found
+    raise absent(thing.id)
+
+
+def absent(public_id: str) -> NotFoundError:
+    """The one answer for what is absent and what is invisible."""
+    message = f"there is no {quote(public_id)} that you can see"
+    return NotFoundError(message, hint="list what you can see, or ask its owner to share it")
+
+
+def _view(
+    tx: ReadTx, thing: Object, sight: Sight, scopes: tuple[str, ...], *, full: bool
+) -> ObjectView:
+    there = thing.state is ObjectState.ACTIVE
+    author = thing.author if tx.sees(thing.author) else None
+    return ObjectView(
+        id=thing.id,
+        urn=urn(thing.KIND, tx.house.organisation, thing.id),
+        type=thing.type,
+        name=thing.name,
+        owner=thing.owner if tx.sees(thing.owner) else None,
+        version=thing.version,
+        state=thing.state,
+        data=thing.data if full and there else None,
+        tags=thing.tags or None,
+        created_at=cast("Any", thing.created_at),
+        updated_at=cast("Any", thing.updated_at),
+        access=sight.access.label,
+        scopes=scopes,
+        transfer_to=thing.transfer_to if tx.sees(thing.transfer_to) else None,
+        provenance=Provenance(
+            author=author, scope=scopes[0] if scopes else None, at=thing.updated_at
+        ),
+        untrusted=True if thing.author != tx.caller.principal else None,
+    )

@@ -1,0 +1,94 @@
+"""Queries of objects. Who sees which is tenancy's to say, through the ports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import bindparam, select  # noqa: TID251 - versions are filtered by what a sight shows
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.layers.objects.model import Object, ObjectState
+from scoped_mcp.layers.objects.tables import objects
+from scoped_mcp.spine import entity
+from scoped_mcp.spine.ports import Sight, ports
+from scoped_mcp.spine.tx import everything
+from scoped_mcp.storage.path import entries, version_contents, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from scoped_mcp.spine.tx import ReadTx
+
+entity.bind(Object, objects)
+
+_CONTENT = (
+    select(version_contents.c.content)
+    .where(version_contents.c.id == bindparam("id"))
+    .where(version_contents.c.version == bindparam("version"))
+)
+_AS_OF = (
+    select(versions.c.version)
+    .join_from(versions, entries, entries.c.id == versions.c.entry)
+    .where(versions.c.id == bindparam("id"))
+    .where(entries.c.at <= bindparam("at"))
+    .order_by(versions.c.version.desc())
+    .limit(1)
+)
+_NAMED = (
+    everything(Object)
+    .where(objects.c.owner == bindparam("owner"))
+    .where(objects.c.name == bindparam("name"))
+    .where(objects.c.state == ObjectState.ACTIVE.value)
+)
+_OFFERED = (
+    everything(Object)
+    .where(objects.c.transfer_to == bindparam("principal"))
+    .where(objects.c.state == ObjectState.ACTIVE.value)
+    .order_by(objects.c.id)
+    .limit(100)
+)
+
+
+def sights(tx: ReadTx, things: Sequence[Object]) -> Sequence[Sight]:
+    """What the caller may do with each, and which of its versions exist for it."""
+    return cast("Any", ports.sights)(tx, things)
+
+
+def sight(tx: ReadTx, thing: Object) -> Sight:
+    """The same of one."""
+    return sights(tx, [thing])[0]
+
+
+def at_version(tx: ReadTx, thing: Object, version: int) -> Object | None:
+    """An object as it was at a version, or None where there is no such version or no content."""
+    if version == thing.version:
+        return thing
+    row = tx.row(_CONTENT, {"id": tx.key(thing.id), "version": version})
+    if row is None or row.content is None:
+        return None
+    return cast("Object", entity.open_envelope(Object, row.content))
+
+
+def version_as_of(tx: ReadTx, thing: Object, at: datetime) -> int | None:
+    """The version that was current at a time, or None before the first."""
+    row = tx.row(_AS_OF, {"id": tx.key(thing.id), "at": stamp(at)})
+    return None if row is None else row.version
+
+
+def named(tx: ReadTx, owner: str, name: str) -> Object | None:
+    """The active object of that owner with that name."""
+    found = tx.entities(Object, _NAMED, {"owner": tx.key(owner), "name": name})
+    return found[0] if found else None
+
+
+def history(tx: ReadTx, thing: Object, seen: Sight, before: int, limit: int) -> list[Object]:
+    """Versions below `before` that exist for the caller, newest first."""
+    shown = [v for v in range(min(before - 1, thing.version), 0, -1) if seen.shows(v)]
+    found = (at_version(tx, thing, v) for v in shown[:limit])
+    return [one for one in found if one is not None]
+
+
+def offered(tx: ReadTx, principal: str) -> list[Object]:
+    """Objects whose ownership was offered to a principal."""
+    return tx.entities(Object, _OFFERED, {"principal": tx.key(principal)})

@@ -1,0 +1,20 @@
+"""Rows of objects: for finding; their data is in `version_contents`."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index
+
+from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.types import Words
+
+objects = state_table(
+    "objects",
+    Column("type", Words, nullable=False),
+    Column("name", Words),
+    ref("owner"),
+    Column("state", Words, nullable=False),
+    ref("transfer_to", nullable=True),
+    Index("ix_objects_owner", "owner", "state", "id"),
+    Index("ix_objects_owner_name", "owner", "name"),
+    Index("ix_objects_transfer_to", "transfer_to"),
+)

@@ -1,0 +1,22 @@
+"""Which moves of a lifecycle are legal."""
+
+from __future__ import annotations
+
+from scoped_mcp.layers.registry.model import Lifecycle
+
+_MOVES = {
+    Lifecycle.DRAFT: {Lifecycle.ACTIVE, Lifecycle.ARCHIVED},
+    Lifecycle.ACTIVE: {Lifecycle.DEPRECATED},
+    Lifecycle.DEPRECATED: {Lifecycle.ACTIVE, Lifecycle.ARCHIVED},
+    Lifecycle.ARCHIVED: {Lifecycle.ACTIVE},
+}
+
+
+def legal(now: Lifecycle, then: Lifecycle) -> bool:
+    """Whether a thing may go from one place to another in one step."""
+    return then in _MOVES[now]
+
+
+def moves(now: Lifecycle) -> tuple[str, ...]:
+    """Where a thing may go from here."""
+    return tuple(sorted(_MOVES[now]))

@@ -1,0 +1,124 @@
+"""The organisation, its kinds and its operations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from scoped_mcp.kernel.ids import AnyId, KindId, OperationId, OrganisationId, PrincipalId, ScopeId
+from scoped_mcp.kernel.text import Name
+from scoped_mcp.spine.declare import Command, View
+from scoped_mcp.spine.entity import Entity
+
+
+class Lifecycle(StrEnum):
+    """Where a kind or an operation stands."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+    ARCHIVED = "archived"
+
+
+class Organisation(Entity):
+    """One organisation is one database; this names its own principal and its root scope."""
+
+    KIND: ClassVar[str] = "organisation"
+
+    id: OrganisationId
+    house: PrincipalId
+    root: ScopeId
+
+
+class Kind(Entity):
+    """A kind of thing that the house knows."""
+
+    KIND: ClassVar[str] = "kind"
+
+    id: KindId
+    name: str
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    tags: tuple[str, ...] = ()
+
+
+class DeclaredOperation(Entity):
+    """An operation that the house knows."""
+
+    KIND: ClassVar[str] = "operation"
+
+    id: OperationId
+    name: str
+    effect: str
+    toolset: str
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    tags: tuple[str, ...] = ()
+
+
+class Registered(View):
+    """How many declarations were new."""
+
+    registered: int
+
+
+class RegisterKinds(Command[Registered]):
+    """Register every kind and operation that this code declares and the registry lacks."""
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class Registration(View):
+    """One row of the registry."""
+
+    id: str
+    urn: str
+    kind: str
+    registered_at: datetime
+    registered_by: str | None = None
+    name: str | None = None
+    lifecycle: Lifecycle | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Registrations(View):
+    """A page of the registry."""
+
+    items: tuple[Registration, ...]
+    next_cursor: str | None = None
+
+
+class GetRegistration(Command[Registration]):
+    """Look up what an id or URN names: its kind, its URN, who registered it and when."""
+
+    id: AnyId
+
+    example: ClassVar[dict[str, Any]] = {"id": "obj_aaaaaaaaaaaaaaaa"}
+
+
+class ListRegistrations(Command[Registrations]):
+    """List kinds and operations of this house, newest first; `kind` is `kind` or `operation`."""
+
+    kind: str = Field(default="operation", pattern="^(kind|operation)$")
+    lifecycle: Lifecycle | None = None
+    tag: Name | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: str | None = Field(default=None, max_length=200)
+
+    example: ClassVar[dict[str, Any]] = {"kind": "operation", "limit": 5}
+    traced: ClassVar[frozenset[str]] = frozenset({"kind", "lifecycle", "limit"})
+
+
+class SetLifecycle(Command[Registration]):
+    """Move a kind or operation along `draft → active → deprecated → archived`.
+
+    A deprecated or archived thing can be made active again. This says what its users should expect;
+    it takes nobody's access away.
+    """
+
+    id: AnyId
+    lifecycle: Lifecycle
+
+    example: ClassVar[dict[str, Any]] = {"id": "knd_aaaaaaaaaaaaaaaa", "lifecycle": "deprecated"}
+    traced: ClassVar[frozenset[str]] = frozenset({"lifecycle"})

@@ -1,0 +1,70 @@
+"""Queries of the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import ColumnElement, bindparam, select, true  # noqa: TID251 - the registry is read before any caller is
+
+from scoped_mcp.kernel.ids import OrganisationId
+from scoped_mcp.layers.registry.model import DeclaredOperation, Kind, Organisation
+from scoped_mcp.layers.registry.tables import kinds, operations, organisations
+from scoped_mcp.spine import entity
+from scoped_mcp.spine.declare import Access, catalogue
+from scoped_mcp.spine.ports import decides, filters
+from scoped_mcp.spine.tx import House, everything
+from scoped_mcp.storage.path import entries, registry
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx
+    from scoped_mcp.storage.connection import Conn
+
+entity.bind(Organisation, organisations)
+entity.bind(Kind, kinds)
+entity.bind(DeclaredOperation, operations)
+
+_REGISTRATION = (
+    select(registry, entries.c.at, entries.c.principal)
+    .join_from(registry, entries, entries.c.id == registry.c.entry)
+    .where(registry.c.public_id == bindparam("public_id"))
+)
+_KINDS = select(kinds.c.name)
+_OPERATIONS = select(operations.c.name)
+
+
+def house_of(conn: Conn) -> House:
+    """What never changes about this database's organisation."""
+    row = cast("Any", conn.row(everything(Organisation)))
+    found = cast("Organisation", entity.open_envelope(Organisation, row.content))
+    return House(OrganisationId(found.id), found.house, found.root)
+
+
+def missing(rows: Any) -> tuple[set[str], set[str]]:  # noqa: ANN401 - anything with `rows`
+    """The kinds and operations that this code declares and the registry lacks."""
+    known_kinds = {row.name for row in rows.rows(_KINDS)}
+    known = {row.name for row in rows.rows(_OPERATIONS)}
+    return {b.kind.KIND for b in entity.kinds()} - known_kinds, set(catalogue) - known
+
+
+def unregistered(conn: Conn) -> bool:
+    """Whether this code declares what the registry lacks."""
+    return any(missing(conn))
+
+
+def registration(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row
+    """The registry row of an id, with when and by whom."""
+    return tx.row(_REGISTRATION, {"public_id": public_id})
+
+
+@decides(Kind)
+@decides(DeclaredOperation)
+def decide(tx: ReadTx, _thing: Kind | DeclaredOperation) -> Access:
+    """Kinds and operations are public knowledge; instance admins move their lifecycle."""
+    return max(Access.READ, min(tx.access_to(tx.house.root), Access.ADMIN))
+
+
+@filters(Kind)
+@filters(DeclaredOperation)
+def visible(_tx: ReadTx) -> ColumnElement[bool]:
+    """All of them, for everyone."""
+    return true()

@@ -1,0 +1,24 @@
+"""Rows of the registry's own kinds. The `registry` table itself is the path's."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index
+
+from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.types import Words
+
+organisations = state_table("organisations", ref("house"), ref("root"))
+
+kinds = state_table(
+    "kinds",
+    Column("name", Words, nullable=False),
+    Column("lifecycle", Words, nullable=False),
+    Index("ux_kinds_name", "name", unique=True),
+)
+
+operations = state_table(
+    "operations",
+    Column("name", Words, nullable=False),
+    Column("lifecycle", Words, nullable=False),
+    Index("ux_operations_name", "name", unique=True),
+)

@@ -1,0 +1,12 @@
+"""What can be done with scopes, members and shares."""
+
+from scoped_mcp.layers.tenancy.operations import (
+    explain,
+    founding,
+    members,
+    scopes,
+    sharing,
+    transfers,
+)
+
+__all__ = ["explain", "founding", "members", "scopes", "sharing", "transfers"]

@@ -1,0 +1,193 @@
+"""Members: added, changed, removed, leaving. Taking away always works (ruling 21)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from scoped_mcp.kernel.ids import MembershipId
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
+from scoped_mcp.layers.tenancy import logic, store
+from scoped_mcp.layers.tenancy.model import (
+    AddMember,
+    LeaveScope,
+    Membership,
+    Place,
+    RemoveMember,
+    Role,
+    Scope,
+    ScopeView,
+)
+from scoped_mcp.layers.tenancy.operations.founding import active_root_owners
+from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, view
+from scoped_mcp.spine.declare import Access, Effect, handles
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+@handles(
+    AddMember,
+    name="scope.add_member",
+    title="Add a member",
+    effect=Effect.GRANT,
+    needs={"scope": Access.READ, "principal": Access.NONE},
+    on="scope",
+    scope="scope",
+    writes={Membership: Access.READ},
+    idempotent=True,
+    again=again,
+)
+def add(cmd: AddMember, tx: WriteTx) -> ScopeView:
+    """Nobody grants more than they hold, nor for longer; frozen scopes only lower.
+
+    1. the caller may give this role to who has that one
+    2. an agent's own scope is for its delegates and the users it answers to (ruling 36)
+    3. a frozen scope widens nothing
+    4. the last owner stays owner, without an expiry
+    """
+    scope = tx.get(Scope, cmd.scope)
+    known = tx.peek(identity.Principal, cmd.principal)
+    if known is None or known.state is not identity.PrincipalState.ACTIVE:
+        message = f"there is no {quote(cmd.principal)} that you can see"
+        raise NotFoundError(message, hint="ask for the id that its `whoami` shows")
+    if cmd.expires_at is not None and cmd.expires_at <= tx.now:
+        message = "`expires_at` lies in the past"
+        raise InvalidError(message, hint="scope_remove_member ends a membership now")
+    place = store.membership(tx, scope.id, cmd.principal)
+    before = _standing_role(tx, place)
+    _require_may(tx, scope, before, cmd)  # 1
+    _require_own_side(tx, scope, known)  # 2
+    lowering = before is not None and logic.RANK[cmd.role] <= logic.RANK[before]
+    longer = place is not None and logic.outlives(cmd.expires_at, place.expires_at)
+    if not lowering or longer:
+        require_open(tx, scope)  # 3
+    if cmd.role is Role.OWNER and cmd.expires_at is not None:
+        message = "an owner's membership has no expiry"
+        raise InvalidError(message, hint="grant admin until then, or owner without expires_at")
+    if before is Role.OWNER and cmd.role is not Role.OWNER:
+        require_another_owner(tx, scope, cmd.principal)  # 4
+    if place is None:
+        place = Membership(
+            id=tx.new_id(MembershipId),
+            scope=scope.id,
+            principal=cmd.principal,
+            role=cmd.role,
+            added_by=tx.caller.principal,
+        )
+    tx.put(
+        place.but(
+            role=cmd.role,
+            state=Place.ACTIVE,
+            expires_at=cmd.expires_at,
+            added_by=tx.caller.principal,
+        ),
+        event="created" if before is None else "updated",
+    )
+    return view(tx, scope)
+
+
+def _standing_role(tx: ReadTx, place: Membership | None) -> Role | None:
+    if place is None or place.state is not Place.ACTIVE:
+        return None
+    expired = place.expires_at is not None and place.expires_at <= tx.now
+    return None if expired else place.role
+
+
+def _require_may(tx: ReadTx, scope: Scope, before: Role | None, cmd: AddMember) -> None:
+    role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
+    problem = logic.may_grant(role, inherited, before, cmd.role)
+    if problem is None:
+        own = store.membership(tx, scope.id, tx.caller.principal)
+        until = None if own is None or own.state is not Place.ACTIVE else own.expires_at
+        if logic.outlives(cmd.expires_at, until):
+            problem = "nobody grants for longer than they hold"
+    if problem is not None:
+        raise DeniedError(problem, hint="ask an owner of the scope; scope_get names its members")
+
+
+def _require_own_side(tx: ReadTx, scope: Scope, known: identity.Principal) -> None:
+    caller = tx.caller
+    if not caller.agent or scope.owner != caller.principal:
+        return
+    allowed = {*caller.sponsors, caller.principal}
+    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, caller.principal):
+        return
+    message = "an agent brings only its delegates and the users it answers to into its own scope"
+    raise DeniedError(message, hint="add your sponsor as owner and ask it to add others")
+
+
+def require_another_owner(tx: ReadTx, scope: Scope, leaving: str) -> None:
+    """Refuse to take the last owner of a scope.
+
+    Raises:
+        ConflictError: nobody else owns it.
+    """
+    others = {one.principal for one in store.owners(tx, scope.id)}
+    if scope.root:
+        others &= active_root_owners(tx)
+    if not others - {leaving}:
+        message = "the last owner of a scope stays"
+        raise ConflictError(message, hint="make another member owner first, or scope_transfer")
+
+
+@handles(
+    RemoveMember,
+    name="scope.remove_member",
+    title="Remove a member",
+    effect=Effect.REVOKE,
+    needs={"scope": Access.READ, "principal": Access.NONE},
+    on="scope",
+    scope="scope",
+    writes={Membership: Access.READ},
+    destructive=True,
+    idempotent=True,
+    again=again,
+)
+def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
+    """By admins of the scope or above it, of whoever holds no more than they do; oneself always."""
+    scope = tx.get(Scope, cmd.scope)
+    place = store.membership(tx, scope.id, cmd.principal)
+    role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
+    before = _standing_role(tx, place)
+    if cmd.principal != tx.caller.principal:
+        problem = logic.may_grant(role, inherited, before or Role.AUDITOR, Role.AUDITOR)
+        if problem is not None:
+            raise DeniedError(problem, hint="ask an owner of the scope")
+    if place is None or before is None:
+        message = f"{quote(cmd.principal)} is not a member"
+        raise NotFoundError(message, hint="scope_get lists the members")
+    return _end(tx, scope, place)
+
+
+@handles(
+    LeaveScope,
+    name="scope.leave",
+    title="Leave a scope",
+    effect=Effect.REVOKE,
+    needs={"id": Access.READ},
+    on="id",
+    scope="id",
+    writes={Membership: Access.READ},
+    toolset="scopes",
+    destructive=True,
+)
+def leave(cmd: LeaveScope, tx: WriteTx) -> ScopeView:
+    """Anyone may leave any scope (ruling 8)."""
+    scope = tx.get(Scope, cmd.id)
+    place = store.membership(tx, scope.id, tx.caller.principal)
+    if place is None or _standing_role(tx, place) is None:
+        message = "you are not a member yourself"
+        raise ConflictError(message, hint="you may be one through a team or a scope above or below")
+    return _end(tx, scope, place)
+
+
+def _end(tx: WriteTx, scope: Scope, place: Membership) -> ScopeView:
+    if place.role is Role.OWNER:
+        require_another_owner(tx, scope, place.principal)
+    seen = view(tx, scope)
+    tx.put(place.but(state=Place.ENDED), event="ended")
+    if tx.access(scope) >= Access.READ:
+        return view(tx, scope)
+    return seen.model_copy(update={"members": None, "role": None})

@@ -1,0 +1,130 @@
+"""Ownership changes hands when the receiver accepts (ruling 33)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scoped_mcp.kernel.errors import ConflictError, InvalidError, NotFoundError
+from scoped_mcp.kernel.ids import MembershipId
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import objects
+from scoped_mcp.layers.objects import AcceptObject, Object, ObjectView
+from scoped_mcp.layers.tenancy import store
+from scoped_mcp.layers.tenancy.model import (
+    AcceptScope,
+    Membership,
+    Place,
+    Projection,
+    Role,
+    Scope,
+    ScopeView,
+    TransferScope,
+)
+from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, view
+from scoped_mcp.layers.tenancy.operations.sharing import contributes
+from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.ports import ports
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+@handles(
+    AcceptObject,
+    name="object.transfer_accept",
+    title="Accept an object",
+    effect=Effect.GRANT,
+    needs={"id": Access.READ},
+    on="id",
+    writes={Object: Access.READ, Projection: Access.READ},
+    toolset="scopes",
+    again=objects.again,
+)
+def accept_object(cmd: AcceptObject, tx: WriteTx) -> ObjectView:
+    """Only who was offered it; shares end where the new owner could not have made them."""
+    thing = tx.get(Object, cmd.id)
+    me = tx.caller.principal
+    if thing.transfer_to != me:
+        raise objects.absent(cmd.id)
+    taken = None if thing.name is None else objects.named(tx, me, thing.name)
+    if taken is not None:
+        message = "you have an object of that name"
+        raise ConflictError(message, hint="rename is not possible here: delete yours first")
+    put = tx.put(thing.but(owner=me, transfer_to=None), event="transferred")
+    key = tx.known_key(put.id)
+    for shown in store.projections_of(tx, [key])[key]:
+        scope = tx.public_id(shown.scope)
+        projection = store.projection(tx, put.id, scope)
+        if projection is not None and not contributes(tx, scope, me):
+            tx.put(projection.but(state=Place.ENDED), event="unshared")
+    return objects.view(tx, put)
+
+
+@handles(
+    TransferScope,
+    name="scope.transfer",
+    title="Offer a scope",
+    effect=Effect.GRANT,
+    needs={"id": Access.OWNER, "to": Access.READ},
+    on="id",
+    scope="id",
+    writes={Scope: Access.OWNER},
+    toolset="scopes",
+    again=again,
+)
+def transfer(cmd: TransferScope, tx: WriteTx) -> ScopeView:
+    """In force when the receiver accepts."""
+    scope = tx.get(Scope, cmd.id, Access.OWNER)
+    if scope.root:
+        message = "the root scope has no single owner to transfer"
+        raise InvalidError(message, hint="make another member owner with scope_add_member")
+    if cmd.to is not None:
+        require_open(tx, scope)
+    if cmd.to == scope.owner:
+        message = "it has this owner already"
+        raise InvalidError(message, hint="name another principal")
+    return view(tx, tx.put(scope.but(transfer_to=cmd.to), event="offered"))
+
+
+@handles(
+    AcceptScope,
+    name="scope.transfer_accept",
+    title="Accept a scope",
+    effect=Effect.GRANT,
+    needs={"id": Access.READ},
+    on="id",
+    scope="id",
+    writes={Scope: Access.READ, Membership: Access.READ},
+    toolset="scopes",
+    again=again,
+)
+def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
+    """The new owner gets the role; who owned it so far stays as admin."""
+    scope = tx.get(Scope, cmd.id)
+    me = tx.caller.principal
+    if scope.transfer_to != me:
+        message = f"there is no offer of {quote(cmd.id)} to you"
+        raise NotFoundError(message, hint="whoami lists what was offered to you")
+    require_open(tx, scope)
+    if store.named(tx, me, scope.name) is not None:
+        message = f"you have a scope named {quote(scope.name)}"
+        raise ConflictError(message, hint="rename yours with scope_update first")
+    before = store.membership(tx, scope.id, scope.owner)
+    put = tx.put(scope.but(owner=me, transfer_to=None), event="transferred")
+    place = store.membership(tx, scope.id, me) or Membership(
+        id=tx.new_id(MembershipId), scope=scope.id, principal=me, role=Role.OWNER, added_by=me
+    )
+    owner = place.but(role=Role.OWNER, state=Place.ACTIVE, expires_at=None, added_by=scope.owner)
+    tx.put(owner)
+    if before is not None and before.state is Place.ACTIVE:
+        tx.put(before.but(role=Role.ADMIN))
+    return view(tx, put)
+
+
+def _offers(tx: ReadTx) -> dict[str, Any]:
+    mine = tuple(one.id for one in store.offered(tx, tx.caller.principal) if tx.access(one))
+    things = tuple(one.id for one in objects.offered(tx, tx.caller.principal))
+    return {"transfers": (*things, *mine)}
+
+
+ports.caller_sections.append(_offers)

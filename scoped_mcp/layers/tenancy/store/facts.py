@@ -1,0 +1,187 @@
+"""Facts of tenancy, read in the transaction that decides by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are what visibility is made of
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.layers.tenancy.logic import Node, Shown
+from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role, Scope, ScopeState
+from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
+from scoped_mcp.spine import entity
+from scoped_mcp.spine.tx import everything
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from scoped_mcp.spine.tx import ReadTx
+
+entity.bind(Scope, scopes)
+entity.bind(Membership, memberships)
+entity.bind(Projection, projections)
+
+
+def _up() -> Select[Any]:
+    start = (
+        select(scopes.c.id, scopes.c.parent, scopes.c.state)
+        .where(scopes.c.id.in_(bindparam("keys", expanding=True)))
+        .cte("up", recursive=True)
+    )
+    above = select(scopes.c.id, scopes.c.parent, scopes.c.state)
+    return select(start.union(above.join(start, scopes.c.id == start.c.parent)))
+
+
+def _down(column: Any) -> Select[Any]:  # noqa: ANN401 - a column
+    start = (
+        select(scopes.c.id)
+        .where(column.in_(bindparam("keys", expanding=True)))
+        .cte("down", recursive=True)
+    )
+    return select(start.union(select(scopes.c.id).join(start, scopes.c.parent == start.c.id)))
+
+
+_UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
+_PLACES = (
+    select(memberships.c.scope, memberships.c.role)
+    .where(memberships.c.principal.in_(bindparam("keys", expanding=True)))
+    .where(memberships.c.state == Place.ACTIVE.value)
+    .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
+)
+_STANDING = (
+    everything(Membership)
+    .where(memberships.c.principal == bindparam("principal"))
+    .where(memberships.c.state == Place.ACTIVE.value)
+    .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
+    .order_by(memberships.c.id)
+)
+_MEMBER = (
+    everything(Membership)
+    .where(memberships.c.scope == bindparam("scope"))
+    .where(memberships.c.principal == bindparam("principal"))
+)
+_MEMBERS = (
+    everything(Membership)
+    .where(memberships.c.scope == bindparam("scope"))
+    .where(memberships.c.state == Place.ACTIVE.value)
+    .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
+    .order_by(memberships.c.id)
+)
+_PROJECTION = (
+    everything(Projection)
+    .where(projections.c.object == bindparam("object"))
+    .where(projections.c.scope == bindparam("scope"))
+)
+_SHOWN = (
+    select(
+        projections.c.object,
+        projections.c.scope,
+        projections.c.access,
+        projections.c.since,
+        projections.c.pinned,
+    )
+    .where(projections.c.object.in_(bindparam("keys", expanding=True)))
+    .where(projections.c.state == Place.ACTIVE.value)
+    .order_by(projections.c.id)
+)
+_NAMED = (
+    everything(Scope)
+    .where(scopes.c.owner == bindparam("owner"))
+    .where(scopes.c.name == bindparam("name"))
+    .where(scopes.c.state != ScopeState.ARCHIVED.value)
+)
+_OFFERED = (
+    everything(Scope)
+    .where(scopes.c.transfer_to == bindparam("principal"))
+    .where(scopes.c.state != ScopeState.ARCHIVED.value)
+    .order_by(scopes.c.id)
+    .limit(100)
+)
+_RAN_OUT = (
+    select(memberships.c.id)
+    .where(memberships.c.expires_at > bindparam("since"))
+    .where(memberships.c.expires_at <= bindparam("until"))
+)
+
+
+def nodes_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, Node]:
+    """Scopes with all above them."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    rows = tx.rows(_UP, {"keys": wanted})
+    return {row.id: Node(row.id, row.parent, ScopeState(row.state)) for row in rows}
+
+
+def below(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
+    """Scopes with all below them."""
+    wanted = sorted(set(keys))
+    return frozenset(row.id for row in tx.rows(_DOWN, {"keys": wanted})) if wanted else frozenset()
+
+
+def under(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
+    """All scopes strictly below some."""
+    wanted = sorted(set(keys))
+    return frozenset(row.id for row in tx.rows(_UNDER, {"keys": wanted})) if wanted else frozenset()
+
+
+def place(tx: ReadTx, principals: Sequence[int]) -> list[tuple[int, Role]]:
+    """The unexpired places of principals: scope and role."""
+    rows = tx.rows(_PLACES, {"keys": list(principals), "now": stamp(tx.now)})
+    return [(row.scope, Role(row.role)) for row in rows]
+
+
+def standing_memberships(tx: ReadTx, principal: str) -> list[Membership]:
+    """The unexpired memberships of a principal itself."""
+    values = {"principal": tx.key(principal), "now": stamp(tx.now)}
+    return tx.entities(Membership, _STANDING, values)
+
+
+def membership(tx: ReadTx, scope: str, principal: str) -> Membership | None:
+    """The one place of a principal in a scope, ended or not."""
+    values = {"scope": tx.key(scope), "principal": tx.key(principal)}
+    found = tx.entities(Membership, _MEMBER, values)
+    return found[0] if found else None
+
+
+def members(tx: ReadTx, scope: str) -> list[Membership]:
+    """The unexpired members of a scope."""
+    return tx.entities(Membership, _MEMBERS, {"scope": tx.key(scope), "now": stamp(tx.now)})
+
+
+def owners(tx: ReadTx, scope: str) -> list[Membership]:
+    """The owners of a scope."""
+    return [one for one in members(tx, scope) if one.role is Role.OWNER]
+
+
+def projection(tx: ReadTx, thing: str, scope: str) -> Projection | None:
+    """How an object is shown in a scope, ended or not."""
+    found = tx.entities(Projection, _PROJECTION, {"object": tx.key(thing), "scope": tx.key(scope)})
+    return found[0] if found else None
+
+
+def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
+    """Where objects are shown."""
+    found: dict[int, list[Shown]] = {key: [] for key in keys}
+    if keys:
+        for row in tx.rows(_SHOWN, {"keys": list(keys)}):
+            found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
+    return found
+
+
+def named(tx: ReadTx, owner: str, name: str) -> Scope | None:
+    """The scope of that owner with that name, archived ones aside."""
+    found = tx.entities(Scope, _NAMED, {"owner": tx.key(owner), "name": name})
+    return found[0] if found else None
+
+
+def offered(tx: ReadTx, principal: str) -> list[Scope]:
+    """Scopes whose ownership was offered to a principal."""
+    return tx.entities(Scope, _OFFERED, {"principal": tx.key(principal)})
+
+
+def ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
+    """Whether a membership ran out between two moments."""
+    return tx.row(_RAN_OUT, {"since": stamp(since), "until": stamp(until)}) is not None

@@ -1,0 +1,1 @@
+"""The one path that every read and every write takes. Read `run.py` first."""

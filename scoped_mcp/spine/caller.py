@@ -1,0 +1,64 @@
+"""Who calls, and from where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scoped_mcp.kernel.ids import CredentialId, EnvironmentId, PrincipalId, SessionId
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request came in. What the client says of itself identifies nothing (ruling 2).
+
+    Attributes:
+        face: The face: mcp, cli, python.
+        client: Name and version as the client declared them.
+        source: The network address, for counting failed authentications.
+        trace: A W3C trace id (32 hex digits), or None.
+        key: The caller's idempotency key, or None.
+    """
+
+    face: str = "python"
+    client: str | None = None
+    source: str = "local"
+    trace: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The authenticated principal of one request, read in its transaction.
+
+    Attributes:
+        sponsors: Who answers for it, nearest first, up to the first user.
+        delegators: Those of them whose delegate it is, nearest first.
+        agent: Whether it counts as an agent (ruling 7).
+        toolsets: What its credential may use; "all" means every toolset.
+        house: Whether it is the house itself, which no credential can be.
+    """
+
+    principal: PrincipalId
+    key: int
+    kind: str
+    name: str
+    credential: CredentialId | None = None
+    credential_key: int = 0
+    session: SessionId | None = None
+    session_key: int | None = None
+    sponsors: tuple[PrincipalId, ...] = ()
+    delegators: tuple[PrincipalId, ...] = ()
+    agent: bool = False
+    toolsets: frozenset[str] = frozenset({"core"})
+    read_only: bool = False
+    environment: EnvironmentId | None = None
+    expires_at: datetime | None = None
+    house: bool = False
+
+    def holds(self, toolset: str) -> bool:
+        """Whether its credential shows this toolset."""
+        return "all" in self.toolsets or toolset in self.toolsets

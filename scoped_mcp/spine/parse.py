@@ -1,0 +1,143 @@
+"""Step 0: raw arguments become a command, or a refusal that teaches (rulings 16 and 59)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.canonical import NotCanonicalError
+from scoped_mcp.kernel.errors import InvalidError, NotFoundError, ScopedError
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.spine.declare import Command, Operation, catalogue, operation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scoped_mcp.kernel.limits import Limits
+    from scoped_mcp.spine.caller import Origin
+
+_BY_TOOL: dict[str, Operation] = {}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request on its way: parsed, or refused with what may be traced of it.
+
+    Attributes:
+        token: The credential as it was handed over; None only for the house itself.
+        operation: None where nothing is declared under that name.
+        field: Where parsing failed.
+    """
+
+    token: str | None
+    origin: Origin
+    operation: Operation | None
+    command: Command[Any] | None
+    arguments: bytes
+    refusal: ScopedError | None = None
+    field: str | None = None
+
+
+def of_command(command: Command[Any], token: str | None, origin: Origin, limits: Limits) -> Request:
+    """A request from a command built in Python: the same checks as from JSON."""
+    given = command.model_dump(mode="python", exclude_unset=True)
+    return _parse(operation_of(type(command)), _plain(given), token, origin, limits)
+
+
+def of_call(
+    name: str, arguments: Mapping[str, Any], token: str | None, origin: Origin, limits: Limits
+) -> Request:
+    """A request by the name of an operation or its tool, with arguments as JSON."""
+    if len(_BY_TOOL) != len(catalogue):
+        _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
+    operation = catalogue.get(name) or _BY_TOOL.get(name)
+    if operation is None:
+        return Request(token, origin, None, None, b"{}", unknown(name))
+    return _parse(operation, dict(arguments), token, origin, limits)
+
+
+def unknown(name: str) -> NotFoundError:
+    """The one answer for what is not declared and for what a credential does not show."""
+    message = f"there is no tool {quote(name)} for you"
+    return NotFoundError(message, hint="list the tools; `whoami` names your toolsets")
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
+    """A Python command as JSON: ids are strings, enums their values, times text."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in cast("list[Any]", value)]
+    if hasattr(value, "isoformat"):
+        return cast("Any", value).isoformat()
+    if isinstance(value, str):
+        return str.__str__(value) if type(value) is not str else value
+    return value
+
+
+def _parse(
+    operation: Operation,
+    given: dict[str, Any],
+    token: str | None,
+    origin: Origin,
+    limits: Limits,
+) -> Request:
+    given = {k: v for k, v in given.items() if v is not None or k not in operation.optional}
+    try:
+        arguments = canonical.encode(given, limits.object_depth + 3)
+    except NotCanonicalError as error:
+        field = error.path.split("/")[1] if "/" in error.path else ""
+        refusal = InvalidError(f"the arguments cannot be kept: {_safe(error)}", hint=_data_hint())
+        return Request(token, origin, operation, None, b"", refusal, _known(operation, field))
+    if len(arguments) > limits.request_bytes:
+        message = f"the request is {len(arguments)} bytes, the limit is {limits.request_bytes}"
+        refusal = InvalidError(message, hint="send less at once")
+        return Request(token, origin, operation, None, b"", refusal)
+    try:
+        command = operation.command.model_validate_json(arguments)
+    except ValidationError as error:
+        at, refusal = _explain(operation, error)
+        return Request(token, origin, operation, None, arguments, refusal, at)
+    return Request(token, origin, operation, command, arguments)
+
+
+def _safe(error: NotCanonicalError) -> str:
+    path = quote(error.path or "/")
+    return f"at {path} a value {error.problem}"
+
+
+def _data_hint() -> str:
+    return "send plain JSON; what JSON cannot hold exactly goes in as a string"
+
+
+def _known(operation: Operation, field: str) -> str | None:
+    return field if field in operation.command.model_fields else None
+
+
+def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, InvalidError]:
+    """The first problem, in our words, with the way out."""
+    problem = error.errors(include_url=False, include_context=True)[0]
+    location = [str(part) for part in problem["loc"]]
+    field = location[0] if location else ""
+    fields = list(operation.command.model_fields)
+    accepts = f"`{operation.tool_name}` takes {', '.join(fields) or 'no arguments'}"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], fields, 1)
+        hint = f"did you mean `{near[0]}`? {accepts}" if near else accepts
+        return None, InvalidError(f"unknown argument {quote(location[-1])}", hint=hint)
+    if problem["type"] == "missing":
+        return field, InvalidError(f"`{'.'.join(location)}` is missing", hint=accepts)
+    reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    where = quote("/".join(location)) if location else "the arguments"
+    message = f"{where} is not right: expected {_lower(reason)}"
+    if problem["type"] == "value_error":
+        message = f"{where} is not right: {_lower(reason)}"
+    return _known(operation, field), InvalidError(message, hint=accepts)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")

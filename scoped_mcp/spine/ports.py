@@ -1,0 +1,122 @@
+"""What the spine asks of the rooms above it, each hung in by one of them.
+
+authenticate   identity   credential → caller
+open_session   identity   the record of a credential's first use
+session        identity   the kind of that record
+caller_sections            what rooms add to whoami
+heirs          identity   whose things have fallen to a principal (ruling 5)
+sights         tenancy    access to objects, and which of their versions exist for the caller
+shown_in       tenancy    the scopes in which objects are shown, of those the caller sees
+within         tenancy    a filter for what is shown in one scope
+decide         tenancy    access of the caller on one thing
+visible        tenancy    the same, as a filter for lists
+expired        tenancy    whether any right ran out between two moments (ruling 54)
+permits        rules      the rules, once access is enough (default: what access allows)
+guards         extensions may refuse a command (contracts, quotas, rate limits)
+entity_guards  extensions may refuse a resulting state, whatever made it (ruling 13)
+followers      extensions derived tables in the same transaction; cannot refuse (ruling 14)
+lens           policies   redaction of a view, pure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+
+    from scoped_mcp.kernel.ids import Id
+    from scoped_mcp.spine.caller import Caller, Origin
+    from scoped_mcp.spine.declare import Access, Command, Operation, View
+    from scoped_mcp.spine.entity import Entity
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+Decide = Callable[["ReadTx", Any], "Access"]
+Visible = Callable[["ReadTx"], "ColumnElement[bool]"]
+D = TypeVar("D", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a caller may do with a versioned thing, and which of its versions exist for it.
+
+    Attributes:
+        since: The first version that exists for the caller, up to the current one; None for none.
+        pinned: Single versions that exist for it beside those.
+    """
+
+    access: Access
+    since: int | None = None
+    pinned: frozenset[int] = frozenset()
+
+    def shows(self, version: int) -> bool:
+        """Whether a version exists for the caller."""
+        return version in self.pinned or (self.since is not None and version >= self.since)
+
+    def newest(self, current: int) -> int:
+        """The version that the caller gets when it names none."""
+        return current if self.since is not None else max(self.pinned)
+
+
+def _allow(_tx: ReadTx, _operation: Operation, _command: Command[Any]) -> tuple[str, ...]:
+    return ()
+
+
+def _clear(view: View, _caller: Caller) -> View:
+    return view
+
+
+@dataclass
+class Ports:
+    """The places where rooms hang in."""
+
+    authenticate: Callable[[ReadTx, str], Caller] | None = None
+    open_session: Callable[[WriteTx, Caller, Origin], Caller] | None = None
+    session: type[Entity] | None = None
+    sights: Callable[[ReadTx, Sequence[Any]], Sequence[Sight]] | None = None
+    shown_in: Callable[[ReadTx, Sequence[Any]], Sequence[tuple[str, ...]]] | None = None
+    within: Callable[[ReadTx, str], ColumnElement[bool]] | None = None
+    caller_sections: list[Callable[[ReadTx], dict[str, Any]]] = field(default_factory=lambda: [])
+    heirs: Callable[[ReadTx, str], tuple[int, ...]] | None = None
+    decide: dict[type[Entity], Decide] = field(default_factory=lambda: {})
+    decide_id: dict[type[Id], Decide] = field(default_factory=lambda: {})
+    visible: dict[type[Entity], Visible] = field(default_factory=lambda: {})
+    expired: Callable[[ReadTx, datetime, datetime], bool] | None = None
+    permits: Callable[[ReadTx, Operation, Command[Any]], tuple[str, ...]] = _allow
+    guards: list[Callable[[ReadTx, Operation, Command[Any]], None]] = field(
+        default_factory=lambda: []
+    )
+    entity_guards: list[Callable[[WriteTx, Entity, bytes], None]] = field(
+        default_factory=lambda: []
+    )
+    followers: list[Callable[[WriteTx, Entity, Entity | None], None]] = field(
+        default_factory=lambda: []
+    )
+    lens: Callable[[View, Caller], View] = _clear
+
+
+ports = Ports()
+
+
+def decides(kind: type[Entity]) -> Callable[[D], D]:
+    """Declare who decides about one thing of this kind."""
+
+    def hang(function: D) -> D:
+        ports.decide[kind] = function
+        return function
+
+    return hang
+
+
+def filters(kind: type[Entity]) -> Callable[[D], D]:
+    """Declare who filters lists of this kind."""
+
+    def hang(function: D) -> D:
+        ports.visible[kind] = function
+        return function
+
+    return hang

@@ -1,0 +1,73 @@
+"""Idempotency keys: a repetition answers the first call's result, read again now (ruling 19)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.errors import ConflictError
+from scoped_mcp.spine.declare import Effect
+from scoped_mcp.storage.path import entries, registry, repetitions
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import View
+    from scoped_mcp.spine.parse import Request
+    from scoped_mcp.spine.tx import WriteTx
+
+KEPT = timedelta(hours=24)
+_FIND = (
+    select(repetitions.c.arguments, registry.c.public_id)
+    .join_from(repetitions, entries, entries.c.id == repetitions.c.entry)
+    .join(registry, registry.c.id == entries.c.target, isouter=True)
+    .where(repetitions.c.credential == bindparam("credential"))
+    .where(repetitions.c.key == bindparam("key"))
+    .where(repetitions.c.at > bindparam("since"))
+)
+_REMEMBER = insert(repetitions)
+_FORGET = delete(repetitions).where(repetitions.c.at <= bindparam("since"))
+
+
+def find(tx: WriteTx, request: Request) -> View | None:
+    """The answer to a repetition, or None for a first call.
+
+    Raises:
+        ConflictError: the key was used for something else, or for what cannot be shown twice.
+    """
+    key, operation = request.origin.key, request.operation
+    if key is None or operation is None or operation.effect is Effect.READ:
+        return None
+    since = stamp(tx.now - KEPT)
+    credential = tx.caller.credential_key
+    found = tx.row(_FIND, {"credential": credential, "key": key, "since": since})
+    if found is None:
+        return None
+    if found.arguments != _digest(request):
+        message = "this idempotency key was used for another call"
+        raise ConflictError(message, hint="use a new key for every new call")
+    if operation.again is None or found.public_id is None:
+        message = "this call was done before and its answer cannot be shown again"
+        raise ConflictError(message, hint="look at its effect instead, or call with a new key")
+    tx.record.repeated = True
+    return operation.again(tx, found.public_id)
+
+
+def remember(tx: WriteTx, request: Request, at: str) -> None:
+    """Keep the key of what was just done, and forget those older than a day."""
+    key, operation = request.origin.key, request.operation
+    if key is None or operation is None or operation.effect is Effect.READ:
+        return
+    if tx.record.repeated:
+        return
+    conn = tx._context.conn  # noqa: SLF001 - not state: no version, no trace
+    conn.update(_FORGET, {"since": stamp(tx.now - KEPT)})
+    row = {"credential": tx.caller.credential_key, "key": key, "at": at}
+    conn.insert(_REMEMBER, {**row, "arguments": _digest(request), "entry": tx.record.key})
+
+
+def _digest(request: Request) -> bytes:
+    name = request.operation.name if request.operation else ""
+    return hashlib.sha256(name.encode() + b"\x00" + request.arguments).digest()

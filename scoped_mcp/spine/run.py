@@ -1,0 +1,504 @@
+"""The one path. Every read and every write of the house goes along it, whoever asks.
+
+`Spine.run(command, token)` does, in this order:
+
+    0  parse       raw arguments → command; what does not parse is traced, never its value
+    1  authenticate  token → caller, read in this transaction
+    2  authorise   every id of the command: enough access, or `not_found` / `denied`; then the rules
+    3  guard       guards that extensions hang here may refuse
+    4  do          the handler
+    5  version & register   within `tx.put`: registry row, immutable version, state row
+    6  follow      within `tx.put`: derived tables of the same transaction
+    7  trace       one entry naming every change, chained to the entry before
+    8  publish     events into the outbox
+    9  commit, then the lens: redaction of the view for this caller
+
+Steps 1 to 8 are one transaction. A refusal is the exception: what the handler did is undone, the
+refusal is traced and committed, and then raised.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.errors import DeniedError, InternalError, ScopedError, UnauthenticatedError
+from scoped_mcp.kernel.ids import EntryId, PrincipalId
+from scoped_mcp.spine import parse, repeat, trace
+from scoped_mcp.spine.caller import Caller, Origin
+from scoped_mcp.spine.declare import (
+    Access,
+    Command,
+    Effect,
+    Operation,
+    View,
+    id_fields,
+    operation_of,
+)
+from scoped_mcp.spine.entity import kind_of
+from scoped_mcp.spine.failures import Failures
+from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.tx import Context, House, ReadTx, Record, WriteTx, require
+from scoped_mcp.storage.path import last_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from scoped_mcp.kernel.clock import Clock, Entropy
+    from scoped_mcp.kernel.limits import Limits
+    from scoped_mcp.spine.parse import Request
+    from scoped_mcp.spine.trace import Head
+    from scoped_mcp.storage.connection import Conn
+    from scoped_mcp.storage.database import Database
+
+V = TypeVar("V", bound=View)
+T = TypeVar("T")
+log = logging.getLogger("scoped_mcp")
+CLOCK_SLACK = timedelta(minutes=5)
+SEEN_EVERY = timedelta(minutes=1)
+_NEW = upsert(last_seen)
+_SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
+
+
+@dataclass
+class Outcome:
+    """What became of a request: a view, or a refusal already traced."""
+
+    caller: Caller | None
+    view: View | None = None
+    refusal: ScopedError | None = None
+
+
+@dataclass
+class Look:
+    """What a pooled read saw, and how far it may be believed."""
+
+    outcome: Outcome
+    record: Record
+    authority: int
+    now: datetime
+
+
+class Spine:
+    """The one path over one organisation's database."""
+
+    def __init__(  # noqa: PLR0913 - everything from outside is handed in
+        self,
+        database: Database,
+        *,
+        house: House,
+        secret: bytes,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits,
+    ) -> None:
+        self.database = database
+        self.house = house
+        self.limits = limits
+        self._secret = secret
+        self._clock = clock
+        self._entropy = entropy
+        self._started = (clock.now(), clock.elapsed())
+        self._failures = Failures(limits.failures_a_minute)
+        self._seen: dict[str, datetime] = {}
+
+    async def run(self, command: Command[V], token: str, origin: Origin | None = None) -> V:
+        """Do what the command asks, as whom the token says.
+
+        Raises:
+            ScopedError: it was refused; the refusal stands in the trail.
+        """
+        request = parse.of_command(command, token, origin or Origin(), self.limits)
+        return cast("V", await self._answer(request))
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], token: str, origin: Origin | None = None
+    ) -> View:
+        """The same by the name of an operation or tool, with JSON arguments: what faces use.
+
+        Raises:
+            ScopedError: it was refused; the refusal stands in the trail.
+        """
+        return await self._answer(
+            parse.of_call(name, arguments, token, origin or Origin(), self.limits)
+        )
+
+    async def run_as_house(self, command: Command[V], face: str = "house") -> V:
+        """Do what only the house does: found itself, register its kinds, recover an owner."""
+        request = parse.of_command(command, None, Origin(face=face), self.limits)
+        return cast("V", await self._answer(request))
+
+    async def refused(self, token: str, origin: Origin) -> None:
+        """Count and trace a credential that a face turned away before it reached the path."""
+        request = parse.of_call("whoami", {}, token, origin, self.limits)
+        if not self._failures.flooded(token, origin.source, self._clock.now()):
+            await self.database.write(lambda conn: self._perform(conn, request))
+
+    async def look(self, question: Callable[[ReadTx], T], token: str) -> T:
+        """Ask something about the caller itself on a snapshot: faces' catalogues, not data.
+
+        Raises:
+            UnauthenticatedError: the credential is missing, wrong, expired or revoked.
+        """
+
+        def ask(conn: Conn) -> T:
+            context, _ = self._begin(conn)
+            tx = ReadTx(context, UNKNOWN, self._record(context, None))
+            if ports.authenticate is None:
+                raise _unauthenticated()
+            context.caller = ports.authenticate(tx, token)
+            return question(tx)
+
+        return await self.database.read(ask)
+
+    async def _answer(self, request: Request) -> View:
+        if self._failures.flooded(request.token, request.origin.source, self._clock.now()):
+            raise _unauthenticated()
+        try:
+            if request.operation is not None and request.operation.pooled:
+                outcome = await self._pooled(request)
+            else:
+                outcome = await self.database.write(lambda conn: self._perform(conn, request))
+        except ScopedError as error:
+            await self._trace_failure(request, error)
+            raise
+        except Exception as error:
+            log.exception("operation failed: %s", type(error).__name__)
+            failure = InternalError("something went wrong here; nothing was stored", retry=True)
+            failure.hint = "try again; if it persists, give the operator the entry's id"
+            await self._trace_failure(request, failure)
+            raise failure from error
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
+
+    async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
+        """A failure took its own trace with it: write one, if the database still can."""
+        failed = parse.Request(request.token, request.origin, request.operation, None, b"", failure)
+        try:
+            await self.database.write(lambda conn: self._perform(conn, failed))
+        except Exception:
+            log.exception("the failure could not be traced")
+
+    def _perform(self, conn: Conn, request: Request) -> Outcome:
+        """Steps 1 to 8, on the database's thread, in one transaction."""
+        context, head = self._begin(conn)
+        tx = self._root(context, request)
+        try:
+            self._authenticate(tx, request)  # 1
+        except UnauthenticatedError as refusal:
+            return self._unknown_caller(context, head, request, refusal)
+        kept = len(tx.record.changes)
+        conn.savepoint("step")
+        try:
+            view = self._first(tx, request)  # 2 to 6
+        except ScopedError as refusal:
+            conn.rollback("step")
+            _forget(context, tx.record, kept)
+            trace.write(context, head, request.origin, refusal)  # 7
+            refusal.entry = tx.record.public_id
+            return Outcome(context.caller, refusal=refusal)
+        conn.release("step")
+        trace.write(context, head, request.origin, None)  # 7 and 8
+        repeat.remember(tx, request, stamp(context.now))
+        return Outcome(context.caller, view=view)
+
+    def _begin(self, conn: Conn) -> tuple[Context, Head]:
+        """Order is taken: read the clock, never behind the newest entry (ruling 55)."""
+        head = trace.head_of(conn)
+        now = self._clock.now()
+        wall, elapsed = self._started
+        drift = (now - wall) - timedelta(seconds=self._clock.elapsed() - elapsed)
+        if abs(drift) > CLOCK_SLACK:
+            problem = "this machine's clock jumped; writing has stopped"
+            raise _clock(problem)
+        if head.at is not None and head.at > now:
+            if head.at - now > CLOCK_SLACK:
+                problem = "the newest entry is ahead of this machine's clock"
+                raise _clock(problem)
+            now = head.at
+        nobody = Caller(PrincipalId(self.house.principal), 0, "service", "house", house=True)
+        context = Context(
+            conn=conn,
+            now=now,
+            house=self.house,
+            limits=self.limits,
+            entropy=self._entropy,
+            secret=self._secret,
+            next_entry=head.seq + 1,
+            perform=self._nested,
+            caller=nobody,
+        )
+        return context, head
+
+    def _root(self, context: Context, request: Request) -> WriteTx:
+        record = self._record(context, request.operation)
+        record.arguments = request.arguments
+        return WriteTx(context, request.operation or UNKNOWN, record)
+
+    def _record(self, context: Context, operation: Operation | None) -> Record:
+        name = UNKNOWN.name if operation is None else operation.name
+        entropy = self._entropy.draw(context.caller.principal, 10)
+        record = Record(name, context.next_entry, EntryId.of(entropy))
+        context.next_entry += 1
+        context.records.append(record)
+        return record
+
+    def _authenticate(self, tx: WriteTx, request: Request) -> None:
+        """1: token → caller. The house has no token, and no token is the house's."""
+        context = tx._context  # noqa: SLF001 - the spine fills in what handlers only read
+        if request.token is None:
+            key = tx.key(self.house.principal)
+            context.caller = _house(self.house, key or 0)
+            return
+        if ports.authenticate is None or ports.open_session is None or ports.session is None:
+            raise _unauthenticated()
+        caller = ports.authenticate(tx, request.token)
+        context.caller = caller
+        if caller.session is None:
+            opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
+            opener = WriteTx(context, opening, tx.record)
+            context.caller = ports.open_session(opener, caller, request.origin)
+        self._see(tx)
+
+    def _see(self, tx: WriteTx) -> None:
+        session, now = tx.caller.session, tx.now
+        if session is None or now - self._seen.get(session, now - SEEN_EVERY) < SEEN_EVERY:
+            return
+        if len(self._seen) > 10_000:  # noqa: PLR2004 - a bound on memory, not on sessions
+            self._seen.clear()
+        self._seen[session] = now
+        values = {"id": tx.caller.session_key, "at": stamp(now)}
+        tx._context.conn.insert(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
+
+    def _first(self, tx: WriteTx, request: Request) -> View:
+        """2 to 6 for the operation that was asked for."""
+        operation = request.operation
+        if operation is None or not shown(operation, tx.caller):
+            raise request.refusal if operation is None and request.refusal else _hidden(request)
+        if request.refusal is not None:
+            tx.record.asked = {} if request.field is None else {"field": request.field}
+            raise request.refusal
+        command = cast("Command[Any]", request.command)
+        self._authorise(tx, operation, command)  # 2
+        repeated = repeat.find(tx, request)
+        return repeated if repeated is not None else self._do(tx, operation, command)
+
+    def _authorise(self, tx: ReadTx, operation: Operation, command: Command[Any]) -> None:
+        """2: every id field of the command, then the rules."""
+        record = tx.record
+        record.asked = _asked(command)
+        target = getattr(command, operation.on) if operation.on else None
+        if target is not None and tx.key(target) is not None:
+            record.target = target
+            record.owner = _owner(tx, target)
+        record.scope = _scope(tx, operation, command)
+        if not tx.caller.house:
+            _require_instance(tx, operation)
+            for field, needs in operation.needs.items():
+                for public_id in _ids(getattr(command, field)):
+                    if needs:
+                        require(tx.access_to(public_id), needs, public_id)
+        record.rules = ports.permits(tx, operation, command)
+
+    def _do(self, tx: WriteTx, operation: Operation, command: Command[Any]) -> View:
+        for guard in ports.guards:  # 3
+            guard(tx, operation, command)
+        reading = operation.effect is Effect.READ
+        mark = len(tx.record.events)
+        own = ReadTx(tx._context, operation, tx.record) if reading else tx  # noqa: SLF001
+        view = operation.handler(command, own)  # 4, and within it 5 and 6
+        if tx.record.target is None and len(tx.record.events) > mark:
+            tx.record.target = tx.record.events[mark][1]
+            tx.record.owner = _owner(tx, tx.record.target)
+        return view
+
+    def _nested(self, outer: WriteTx, command: Command[Any]) -> View:
+        """An operation within an operation: the same path, the same caller, its own entry."""
+        operation = operation_of(type(command))
+        context = outer._context  # noqa: SLF001 - see above
+        record = self._record(context, operation)
+        record.parent = outer.record.public_id
+        inner = WriteTx(context, operation, record)
+        self._authorise(inner, operation, command)
+        return self._do(inner, operation, command)
+
+    def _unknown_caller(
+        self, context: Context, head: Head, request: Request, refusal: UnauthenticatedError
+    ) -> Outcome:
+        """Failed authentication is counted; one entry a window, by the house (ruling 51)."""
+        count = self._failures.count(request.token, request.origin.source, context.now)
+        if count:
+            record = context.records[0]
+            context.caller = _house(self.house, _key(context, self.house.principal))
+            record.operation, record.arguments = "authenticate", b""
+            record.asked = {"failures": count, "source": request.origin.source[:64]}
+            record.scope = self.house.root
+            _key(context, self.house.root)
+            trace.write(context, head, Origin(face=request.origin.face), refusal)
+        return Outcome(None, refusal=refusal)
+
+    async def _pooled(self, request: Request) -> Outcome:
+        """A long read: look on a snapshot, then trace it, if nobody's rights have changed."""
+        for _ in range(3):
+            look = await self.database.read(lambda conn: self._look(conn, request))
+            if look is None:
+                break
+            confirm = partial(self._confirm, request=request, look=look)
+            outcome = await self.database.write(confirm)
+            if outcome is not None:
+                return outcome
+        return await self.database.write(lambda conn: self._perform(conn, request))
+
+    def _look(self, conn: Conn, request: Request) -> Look | None:
+        context, head = self._begin(conn)
+        tx = self._root(context, request)
+        try:
+            if request.token is None or ports.authenticate is None:
+                return None
+            context.caller = ports.authenticate(tx, request.token)
+            view = self._first(tx, request)
+        except UnauthenticatedError:
+            return None
+        except ScopedError as refusal:
+            outcome = Outcome(context.caller, refusal=refusal)
+        else:
+            outcome = Outcome(context.caller, view=view)
+        return Look(outcome, tx.record, head.authority, context.now)
+
+    def _confirm(self, conn: Conn, request: Request, look: Look) -> Outcome | None:
+        context, head = self._begin(conn)
+        tx = self._root(context, request)
+        self._authenticate(tx, request)
+        ran_out = ports.expired is not None and ports.expired(tx, look.now, context.now)
+        if head.authority != look.authority or ran_out:
+            return None
+        record = tx.record
+        record.asked, record.rules = look.record.asked, look.record.rules
+        record.target, record.owner = look.record.target, look.record.owner
+        record.scope = look.record.scope
+        for public_id in (record.target, record.owner, record.scope):
+            _key(context, public_id)
+        trace.write(context, head, request.origin, look.outcome.refusal)
+        if look.outcome.refusal is not None:
+            look.outcome.refusal.entry = record.public_id
+        look.outcome.caller = context.caller
+        return look.outcome
+
+
+def _nothing(_command: Any, _tx: Any) -> View:  # noqa: ANN401 - never called
+    return View()
+
+
+UNKNOWN = Operation(
+    name="unknown",
+    command=Command[View],
+    view=View,
+    handler=_nothing,
+    effect=Effect.READ,
+    needs={},
+    on="",
+    scope="",
+    writes={},
+    toolset="",
+    title="",
+    pooled=False,
+    tool=False,
+    destructive=False,
+    idempotent=True,
+    again=None,
+    instance=Access.NONE,
+)
+"""What is asked for under a name that nobody declared."""
+
+
+def shown(operation: Operation, caller: Caller) -> bool:
+    """Whether an operation exists for this credential."""
+    if caller.house:
+        return True
+    if not operation.tool or (caller.read_only and operation.effect is not Effect.READ):
+        return False
+    return caller.holds(operation.toolset) or operation.name == "whoami"
+
+
+def _hidden(request: Request) -> ScopedError:
+    operation = cast("Operation", request.operation)
+    return parse.unknown(operation.tool_name)
+
+
+def _require_instance(tx: ReadTx, operation: Operation) -> None:
+    """What an operation needs of the root scope; that there is one is no secret."""
+    if operation.instance and tx.access_to(tx.house.root) < operation.instance:
+        level = f"{operation.instance.label} access to the root scope"
+        message = f"`{operation.tool_name}` is for those with {level}"
+        raise DeniedError(message, hint="ask an administrator of the organisation")
+
+
+def _house(house: House, key: int) -> Caller:
+    return Caller(PrincipalId(house.principal), key, "service", "house", house=True)
+
+
+def _unauthenticated() -> UnauthenticatedError:
+    message = "the credential is missing, wrong, expired or revoked"
+    return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+
+
+def _clock(message: str) -> InternalError:
+    hint = "set the clock right and restart, or run `scoped-mcp doctor --accept-clock`"
+    return InternalError(message, hint=hint)
+
+
+def _forget(context: Context, record: Record, kept: int) -> None:
+    """Undo in memory what the savepoint undid in the database."""
+    del context.records[1:]
+    del record.changes[kept:]
+    del record.events[kept:]
+    context.entities.clear()
+    context.memo.clear()
+    if not kept:
+        record.authority = False
+
+
+def _asked(command: Command[Any]) -> dict[str, Any]:
+    """What of the arguments the trace may name: ids as given, and what is declared traced."""
+    named = set(id_fields(type(command))) | command.traced
+    given = command.model_dump(mode="json", include=named, exclude_none=True)
+    return {k: v for k, v in given.items() if v != []}
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(item) for item in cast("list[object]", value))
+
+
+def _owner(tx: ReadTx, public_id: str) -> str | None:
+    found = kind_of(public_id)
+    entity = None if found is None else tx.peek(found.kind, public_id)
+    owner = getattr(entity, "owner", None)
+    if owner is not None:
+        tx.key(owner)
+    return owner
+
+
+def _scope(tx: ReadTx, operation: Operation, command: Command[Any]) -> str | None:
+    scope = operation.scope
+    named = tx.house.root if scope == "root" else getattr(command, scope) if scope else None
+    return named if named is not None and tx.key(named) is not None else None
+
+
+def _key(context: Context, public_id: str | None) -> int:
+    """Make a key known that the entry will need."""
+    if public_id is None:
+        return 0
+    tx = ReadTx(context, UNKNOWN, context.records[0])
+    return tx.key(public_id) or 0

@@ -1,0 +1,417 @@
+"""The transaction as a handler sees it: reads that carry visibility, and the only way to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import Executable, Select, bindparam, false, insert, select, update
+
+from scoped_mcp.kernel import canonical, text
+from scoped_mcp.kernel.cursors import seal, unseal
+from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from scoped_mcp.kernel.ids import Id, urn
+from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
+from scoped_mcp.spine.ports import ports
+from scoped_mcp.storage.path import registry, version_contents, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from scoped_mcp.kernel.clock import Entropy
+    from scoped_mcp.kernel.limits import Limits
+    from scoped_mcp.spine.caller import Caller
+    from scoped_mcp.spine.declare import Command, Operation
+    from scoped_mcp.storage.connection import Conn
+
+E = TypeVar("E", bound=Entity)
+I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
+T = TypeVar("T")
+Query = Select[Any, Any]
+"""Keys and contents of things of one kind."""
+
+_KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
+_PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
+_REGISTER = insert(registry)
+_VERSION = insert(versions)
+_CONTENT = insert(version_contents)
+_PEEK: dict[type[Entity], Query] = {}
+_INSERT: dict[type[Entity], Any] = {}
+_UPDATE: dict[type[Entity], Any] = {}
+
+
+@dataclass(frozen=True)
+class House:
+    """What never changes about an organisation."""
+
+    organisation: str
+    principal: str
+    root: str
+
+
+@dataclass
+class Record:
+    """One operation on its way to its trace entry."""
+
+    operation: str
+    key: int
+    public_id: str
+    parent: str | None = None
+    asked: dict[str, Any] = field(default_factory=lambda: {})
+    arguments: bytes = b""
+    target: str | None = None
+    owner: str | None = None
+    scope: str | None = None
+    rules: tuple[str, ...] = ()
+    changes: list[dict[str, Any]] = field(default_factory=lambda: [])
+    events: list[tuple[str, str, int]] = field(default_factory=lambda: [])
+    authority: bool = False
+    repeated: bool = False
+
+
+@dataclass
+class Context:
+    """What the operations of one transaction share."""
+
+    conn: Conn
+    now: datetime
+    house: House
+    limits: Limits
+    entropy: Entropy
+    secret: bytes
+    next_entry: int
+    perform: Callable[[WriteTx, Command[Any]], Any]
+    caller: Caller
+    records: list[Record] = field(default_factory=lambda: [])
+    entities: dict[str, Entity] = field(default_factory=lambda: {})
+    keys: dict[str, int] = field(default_factory=lambda: {})
+    memo: dict[Any, Any] = field(default_factory=lambda: {})
+
+
+class ReadTx:
+    """What a read handler gets: queries that carry the caller's visibility, and no way to write."""
+
+    def __init__(self, context: Context, operation: Operation, record: Record) -> None:
+        self._context = context
+        self.operation = operation
+        self.record = record
+
+    @property
+    def now(self) -> datetime:
+        """The time of this transaction, read after its order was taken (ruling 55)."""
+        return self._context.now
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        return self._context.caller
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._context.limits
+
+    @property
+    def house(self) -> House:
+        """The organisation, its own principal and its root scope."""
+        return self._context.house
+
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Every row of a room's own query."""
+        return self._context.conn.rows(statement, values)
+
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - a row
+        """The first row of a room's own query, or None."""
+        return self._context.conn.row(statement, values)
+
+    def memo(self, key: object, compute: Callable[[], T]) -> T:
+        """Compute once in this transaction; a put of anything that gives rights forgets it."""
+        if key not in self._context.memo:
+            self._context.memo[key] = compute()
+        return cast("T", self._context.memo[key])
+
+    def key(self, public_id: str) -> int | None:
+        """The registry key of a public id."""
+        found = self._context.keys.get(public_id)
+        if found is None:
+            row = self._context.conn.row(_KEY, {"public_id": public_id})
+            if row is None:
+                return None
+            found = self._context.keys[public_id] = int(row[0])
+        return found
+
+    def public_id(self, key: int) -> str:
+        """The public id behind a registry key."""
+        row = self._context.conn.row(_PUBLIC, {"key": key})
+        return str(cast("Any", row)[0])
+
+    def select(self, kind: type[Entity]) -> Query:
+        """Where a query for things of a kind starts: it carries the caller's visibility."""
+        filters = ports.visible.get(kind)
+        return everything(kind).where(false() if filters is None else filters(self))
+
+    def entities(
+        self, kind: type[E], statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> list[E]:
+        """The things that a query begun with `select` finds."""
+        return [self._open(bound(kind), row) for row in self.rows(statement, values)]
+
+    def peek(self, kind: type[E], public_id: str) -> E | None:
+        """A thing whether or not the caller may see it: for decisions, never for views."""
+        known = self._context.entities.get(public_id)
+        if known is None:
+            found = self.row(_peek(kind), {"public_id": public_id})
+            if found is None:
+                return None
+            return cast("E", self._open(bound(kind), found))
+        return known if isinstance(known, kind) else None
+
+    def get_known(self, kind: type[E], public_id: str) -> E:
+        """`peek` for what a reference in the database names: it is there."""
+        return cast("E", self.peek(kind, public_id))
+
+    def known_key(self, public_id: str) -> int:
+        """`key` for what is there."""
+        return cast("int", self.key(public_id))
+
+    def access(self, entity: Entity) -> Access:
+        """What the caller may do with a thing, from facts read in this transaction."""
+        decide = ports.decide.get(type(entity))
+        return Access.NONE if decide is None else decide(self, entity)
+
+    def access_to(self, public_id: str) -> Access:
+        """What the caller may do with whatever the id names; NONE where it names nothing."""
+        by_id = ports.decide_id.get(Id.by_prefix[public_id.partition("_")[0]])
+        if by_id is not None:
+            return by_id(self, public_id)
+        found = kind_of(public_id)
+        entity = None if found is None else self.peek(found.kind, public_id)
+        return Access.NONE if entity is None else self.access(entity)
+
+    def sees(self, public_id: str | None) -> bool:
+        """Whether an id may stand in a view for this caller (ruling 34)."""
+        return public_id is not None and self.access_to(public_id) >= Access.READ
+
+    def get(self, kind: type[E], public_id: str, needs: Access = Access.READ) -> E:
+        """A thing that the caller may use.
+
+        Raises:
+            NotFoundError: it is absent or invisible: one answer.
+            DeniedError: it is visible, and that is not enough.
+        """
+        entity = self.peek(kind, public_id)
+        have = Access.NONE if entity is None else self.access(entity)
+        require(have, needs, public_id)
+        return cast("E", entity)
+
+    def page(
+        self, kind: type[E], statement: Query, limit: int, cursor: str | None, binding: object
+    ) -> tuple[list[E], str | None]:
+        """One page, newest first, and the cursor of the next; bound to caller and filters."""
+        table = bound(kind).table
+        bind = self.binding(binding)
+        if cursor is not None:
+            position = self.key(unseal(self._context.secret, bind, cursor))
+            statement = statement.where(table.c.id < position)
+        found = self.entities(kind, statement.order_by(table.c.id.desc()).limit(limit + 1))
+        more = len(found) > limit
+        found = found[:limit]
+        return found, seal(self._context.secret, bind, found[-1].id) if more else None
+
+    def seal(self, binding: object, position: str) -> str:
+        """A cursor for this caller, operation and filters."""
+        return seal(self._context.secret, self.binding(binding), position)
+
+    def unseal(self, binding: object, cursor: str) -> str:
+        """The position in such a cursor."""
+        return unseal(self._context.secret, self.binding(binding), cursor)
+
+    def binding(self, filters: object) -> bytes:
+        """What a cursor is bound to."""
+        return canonical.encode([self.caller.principal, self.operation.name, filters])
+
+    def _open(self, kind: Bound, row: Any) -> Any:  # noqa: ANN401 - a row of `everything`
+        entity = open_envelope(kind.kind, row.content)
+        self._context.entities[entity.id] = entity
+        self._context.keys[entity.id] = row.id
+        return entity
+
+
+class WriteTx(ReadTx):
+    """What a writing handler gets: a `ReadTx` with the only way to write."""
+
+    def new_id(self, kind: type[I]) -> I:
+        """A fresh public id."""
+        return kind.of(self._context.entropy.draw(self.caller.principal, 10))
+
+    def random(self, size: int) -> bytes:
+        """Fresh random bytes, for secrets and salts."""
+        return self._context.entropy.draw(self.caller.principal, size)
+
+    def run(self, command: Command[Any]) -> Any:  # noqa: ANN401 - the command's view
+        """Run another operation on the same path, in this transaction, as the same caller."""
+        return self._context.perform(self, command)
+
+    def put(
+        self,
+        entity: E,
+        *,
+        expected_version: int | None = None,
+        reason: str | None = None,
+        event: str = "",
+    ) -> E:
+        """Write a thing: its row, its immutable version, its registry row if it is new.
+
+        Args:
+            entity: The thing as it shall be; `version` as it was read.
+            expected_version: The version that the caller based its change on.
+            reason: Why, in the caller's words.
+            event: The verb of the event; "created" or "updated" by default.
+
+        Raises:
+            ConflictError: it is at another version than expected.
+            InvalidError: its content has the shape of a credential.
+        """
+        kind = bound(type(entity))
+        before = self._before(entity, expected_version)
+        after = entity.model_copy(
+            update={
+                "version": entity.version + 1,
+                "author": self.caller.principal,
+                "created_at": self.now if before is None else before.created_at,
+                "updated_at": self.now,
+                "reason": reason,
+            }
+        )
+        content = envelope(after)
+        if text.TOKEN.search(content) is not None:
+            message = "the content has the shape of a credential; nothing was stored"
+            raise InvalidError(message, hint="leave the token out, and revoke it if it is real")
+        for guard in ports.entity_guards:
+            guard(self, after, content)
+        self._write(kind, before, after, content)
+        verb = event or ("created" if before is None else "updated")
+        self.record.events.append((f"{entity.KIND}.{verb}", entity.id, after.version))
+        for follow in ports.followers:
+            follow(self, after, before)
+        return after
+
+    def _before(self, entity: E, expected_version: int | None) -> E | None:
+        """What the entity was; the operation must have declared that it writes this kind."""
+        allowed = self.operation.writes.get(type(entity))
+        if allowed is None:
+            message = f"{self.operation.name} did not declare that it writes {entity.KIND}"
+            raise TypeError(message)
+        before = self.peek(type(entity), entity.id)
+        if before is None:
+            return None
+        if allowed is not Access.NONE and not self.caller.house:
+            require(self.access(before), allowed, entity.id)
+        if expected_version is not None and before.version != expected_version:
+            raise lost_race(before, expected_version, self.sees(before.author))
+        if before.version != entity.version:
+            message = f"{entity.KIND} was read at {entity.version}, is at {before.version}"
+            raise TypeError(message)
+        return before
+
+    def _write(self, kind: Bound, before: Entity | None, after: Entity, content: bytes) -> None:
+        conn, record = self._context.conn, self.record
+        name = urn(after.KIND, self.house.organisation, after.id)
+        if before is None:
+            key = self._context.keys[after.id] = conn.insert(
+                _REGISTER,
+                {"public_id": after.id, "urn": name, "kind": after.KIND, "entry": record.key},
+            )
+        else:
+            key = cast("int", self.key(after.id))
+        salt = self._context.entropy.draw(self.caller.principal, 32)
+        hashed = canonical.digest(salt, content)
+        at = {"id": key, "version": after.version}
+        conn.insert(_VERSION, {**at, "entry": record.key, "digest": hashed})
+        conn.insert(_CONTENT, {**at, "content": content, "salt": salt})
+        row = {**at, "entry": record.key, **row_of(after, self.key)}
+        if before is None:
+            conn.insert(_insert(kind), row)
+        else:
+            conn.update(_update(kind), {f"new_{name}": value for name, value in row.items()})
+        record.changes.append(
+            {
+                "urn": name,
+                "from": before.version if before else None,
+                "to": after.version,
+                "digest": hashed.hex(),
+            }
+        )
+        self._context.entities[after.id] = after
+        if after.AUTHORITY:
+            record.authority = True
+            self._context.memo.clear()
+
+
+def everything(kind: type[Entity]) -> Query:
+    """Rows of a kind with their current content, without visibility: for decisions."""
+    table = bound(kind).table
+    return select(table.c.id, version_contents.c.content).join_from(
+        table,
+        version_contents,
+        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
+    )
+
+
+def require(have: Access, needs: Access, public_id: str) -> None:
+    """Refuse what is invisible as absent, and what is visible but too little as denied.
+
+    Raises:
+        NotFoundError: the caller may not even see it.
+        DeniedError: the caller sees it and needs more.
+    """
+    if have < Access.READ:
+        message = f"there is no {text.quote(public_id)} that you can see"
+        raise NotFoundError(message, hint="list what you can see, or ask its owner to share it")
+    if have < needs:
+        thing = text.quote(public_id)
+        message = f"this needs {needs.label} access to {thing}, you have {have.label}"
+        raise DeniedError(message, hint="ask its owner, or whoever administers the scope")
+
+
+def lost_race(current: Entity, expected: int, name_author: bool) -> ConflictError:  # noqa: FBT001 - internal
+    """The conflict that says who changed it, when, and to which version."""
+    who = f" by {current.author}" if name_author else ""
+    when = f" at {current.updated_at:%Y-%m-%dT%H:%M:%SZ}" if current.updated_at else ""
+    message = (
+        f"{current.KIND} {text.quote(current.id)} is at version {current.version}, changed{who}"
+        f"{when}; you expected version {expected}"
+    )
+    hint = (
+        f'read it again with {current.KIND}_get(id="{current.id}"), apply your change to that, and '
+        f"send expected_version={current.version}"
+    )
+    return ConflictError(message, hint=hint, retry=True)
+
+
+def _peek(kind: type[Entity]) -> Query:
+    if kind not in _PEEK:
+        table = bound(kind).table
+        _PEEK[kind] = (
+            everything(kind)
+            .join(registry, registry.c.id == table.c.id)
+            .where(registry.c.public_id == bindparam("public_id"))
+        )
+    return _PEEK[kind]
+
+
+def _insert(kind: Bound) -> Any:  # noqa: ANN401 - an Insert
+    if kind.kind not in _INSERT:
+        _INSERT[kind.kind] = insert(kind.table)
+    return _INSERT[kind.kind]
+
+
+def _update(kind: Bound) -> Any:  # noqa: ANN401 - an Update
+    if kind.kind not in _UPDATE:
+        names = ("version", "entry", *kind.columns)
+        values: dict[str, Any] = {c: bindparam(f"new_{c}") for c in names}
+        change = update(kind.table).where(kind.table.c.id == bindparam("new_id"))
+        _UPDATE[kind.kind] = change.values(values)
+    return _UPDATE[kind.kind]

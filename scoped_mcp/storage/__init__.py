@@ -1,0 +1,1 @@
+"""Engines, transactions, table metadata and migrations. Only here are drivers known."""

@@ -1,0 +1,114 @@
+"""The SQLite driver: which one, how a connection is opened and confined, and what its errors mean.
+
+The standard library's SQLite may be older than 3.51.3 and can then corrupt a WAL that several
+connections write and checkpoint; `pysqlite3` bundles a newer one and is used where its wheel is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy.exc import DBAPIError
+
+from scoped_mcp.kernel.errors import InternalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Raw = sqlite3.Connection
+SAFE_VERSION = (3, 51, 3)
+
+
+def _newest() -> Any:  # noqa: ANN401 - two modules of one shape
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:  # no wheel for this platform
+        return sqlite3
+
+
+dbapi = _newest()
+VERSION: tuple[int, int, int] = cast("tuple[int, int, int]", dbapi.sqlite_version_info)
+SAFE = VERSION >= SAFE_VERSION
+"""Whether several processes may share one file."""
+
+PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "busy_timeout = 30000",
+    "trusted_schema = OFF",
+    "recursive_triggers = ON",
+    "cell_size_check = ON",
+)
+_ALLOWED = frozenset(
+    getattr(sqlite3, name)
+    for name in (
+        "SQLITE_SELECT",
+        "SQLITE_READ",
+        "SQLITE_FUNCTION",
+        "SQLITE_RECURSIVE",
+        "SQLITE_TRANSACTION",
+        "SQLITE_SAVEPOINT",
+        "SQLITE_INSERT",
+        "SQLITE_UPDATE",
+    )
+)
+_READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count"})
+_DELETABLE = frozenset({"outbox", "repetitions"})
+
+
+def connect(path: Path, *, reader: bool = False) -> Raw:
+    """Open the file with every pragma set; readers cannot write."""
+    raw = cast("Raw", dbapi.connect(str(path), isolation_level=None))
+    for pragma in PRAGMAS:
+        raw.execute(f"PRAGMA {pragma}")
+    if reader:
+        raw.execute("PRAGMA query_only = ON")
+    return raw
+
+
+def confine(raw: Raw) -> None:
+    """Allow what operations need and nothing else (ruling 62): no DDL, no ATTACH, no pragmas."""
+    raw.set_authorizer(_authorise)
+
+
+def _authorise(
+    action: int, first: str | None, second: str | None, database: str | None, _trigger: str | None
+) -> int:
+    if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE):
+        ours = database == "main" and first is not None and not first.startswith("sqlite_")
+        return sqlite3.SQLITE_OK if ours else sqlite3.SQLITE_DENY
+    if action in _ALLOWED:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_PRAGMA and first in _READING_PRAGMAS and second is None:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_DELETE and first in _DELETABLE and database == "main":
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one answer a trouble
+    """The driver's words in ours; every other error as it is."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, dbapi.Error):
+        if type(error).__name__ == "_LostError":
+            return _internal("the database ended the transaction", error)
+        return error
+    text = str(cause).lower()
+    if "full" in text:
+        return _internal("the disk is full; nothing was stored", error)
+    if "readonly" in text or "read-only" in text:
+        return _internal("the database file is read-only; nothing was stored", error)
+    if "locked" in text or "busy" in text:
+        return _internal("another process kept the database busy; nothing was stored", error)
+    if "malformed" in text or "not a database" in text or "disk i/o" in text:
+        return _internal("the database file is damaged or was replaced", error)
+    return _internal("the database refused; nothing was stored", error)
+
+
+def _internal(message: str, cause: BaseException) -> InternalError:
+    error = InternalError(message, hint="tell the operator; the server's log says more", retry=True)
+    error.__cause__ = cause
+    return error

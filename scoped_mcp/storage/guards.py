@@ -1,0 +1,89 @@
+"""Triggers that refuse what slips past the path.
+
+    entries, versions, registry   never change, never go
+    version_contents              may lose content and salt, together, naming the erasure
+    chain_heads                   only moves forward
+    every table of state          changes only to a later version with another entry; never goes
+
+Append-only on SQLite needs a BEFORE INSERT trigger too: `REPLACE INTO` deletes without firing
+DELETE triggers. The guards are derived from the schema in the database, so that a table with
+`(id, version, entry)` is guarded because it exists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, text
+
+from scoped_mcp.storage.metadata import STATE_COLUMNS
+from scoped_mcp.storage.path import APPEND_ONLY, MUTABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+_SPECIAL = {
+    "version_contents": "new.id <> old.id OR new.version <> old.version OR new.content IS NOT NULL"
+    " OR new.salt IS NOT NULL OR new.erasure IS NULL OR old.erasure IS NOT NULL",
+    "chain_heads": "new.chain <> old.chain OR new.seq <= old.seq OR new.authority < old.authority"
+    " OR new.at < old.at",
+}
+_STATE = "new.version <= old.version OR new.entry = old.entry OR new.id <> old.id"
+
+
+def declared(connection: Connection) -> dict[str, str]:
+    """The guards that this schema must have: trigger name → statement."""
+    guards: dict[str, str] = {}
+    inspector = inspect(connection)
+    for table in sorted(inspector.get_table_names()):
+        columns = {column["name"] for column in inspector.get_columns(table)}
+        if table in APPEND_ONLY:
+            refuse = "1"
+        elif table in _SPECIAL:
+            refuse = _SPECIAL[table]
+        elif table not in MUTABLE and columns.issuperset(STATE_COLUMNS):
+            refuse = _STATE
+        else:
+            continue
+        keys = [inspector.get_pk_constraint(table)["constrained_columns"]]
+        keys += [c["column_names"] for c in inspector.get_unique_constraints(table)]
+        keys += [
+            [str(n) for n in i["column_names"]]
+            for i in inspector.get_indexes(table)
+            if i["unique"] and not i.get("dialect_options", {}).get("sqlite_where")
+        ]
+        guards.update(_triggers(table, refuse, keys))
+    return guards
+
+
+def present(connection: Connection) -> dict[str, str]:
+    """The triggers that the database has."""
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+    return {str(name): str(sql) for name, sql in rows}
+
+
+def drop(connection: Connection) -> None:
+    """Take every guard away: migrations only."""
+    for name in present(connection):
+        connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
+
+
+def make(connection: Connection) -> None:
+    """Put every guard up: migrations only."""
+    for statement in declared(connection).values():
+        connection.exec_driver_sql(statement)
+
+
+def _triggers(table: str, refuse: str, keys: Iterable[list[str]]) -> Iterator[tuple[str, str]]:
+    exists = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} WHERE "  # noqa: S608 - names from the schema itself
+        + " AND ".join(f"{c} = new.{c}" for c in key)
+        + ")"
+        for key in sorted({tuple(key) for key in keys})
+    )
+    for verb, when in (("update", refuse), ("delete", "1"), ("insert", exists)):
+        name = f"guard_{table}_{verb}"
+        refusal = f"BEGIN SELECT RAISE(ABORT, 'guard: {table} refuses this {verb}'); END"
+        yield name, f"CREATE TRIGGER {name} BEFORE {verb.upper()} ON {table} WHEN {when} {refusal}"

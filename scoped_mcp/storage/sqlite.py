@@ -1,0 +1,279 @@
+"""SQLite: one writer with group commit, a few readers, several processes on one file.
+
+Operations waiting together run in one `BEGIN IMMEDIATE`, each in its savepoint, and are
+acknowledged after the one fsync. If the outer transaction is lost — a deferred key that fails at
+COMMIT, a full disk — nothing of it stands, and its operations run again one by one, so that only
+the culprit fails (ruling 58).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import aiosqlite
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage import driver
+from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.presence import Presence
+from scoped_mcp.storage.schema import require_current
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+BATCH = 64
+READERS = 2
+COMPANY_SECONDS = 2.0  # how long after another process wrote we leave it room
+COMPANY_PAUSE = 0.0005  # ruling 58: p99.9 of the other process fell from 4.6 s to 0.4 s
+
+
+@dataclass(slots=True)
+class _Work:
+    run: Callable[[Conn], Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Result(Generic[T]):
+    value: T | None = None
+    error: BaseException | None = None
+    skipped: bool = False
+
+
+class _LostError(Exception):
+    """The outer transaction is gone: what ran in it must run again."""
+
+
+class _Thread(aiosqlite.Connection):
+    """aiosqlite's connection and thread, handed whole functions."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._execute)  # pyright: ignore[reportUnknownMemberType]
+        return await execute(work)
+
+
+class _Link:
+    """One connection on its thread, seen by SQLAlchemy.
+
+    The SQLAlchemy connection is kept for as long as the raw one: left to the garbage collector it
+    would reset the shared raw connection from another thread.
+    """
+
+    def __init__(self, path: Path, *, reader: bool) -> None:
+        self._thread = _Thread(lambda: driver.connect(path, reader=reader), 64)
+        self._thread._thread.daemon = True  # noqa: SLF001 - a forgotten close must not hang exit
+        self.raw: driver.Raw | None = None
+        self.connection: Connection | None = None
+        self._engine: Engine | None = None
+
+    async def open(self) -> None:
+        await self._thread
+        await self.run(self._attach)
+
+    def _attach(self) -> None:
+        raw = self._thread._conn  # noqa: SLF001 - aiosqlite has no public name
+        self.raw = raw
+        self._engine = create_engine(
+            "sqlite://",
+            module=driver.dbapi,
+            creator=lambda: raw,
+            poolclass=StaticPool,
+            isolation_level="AUTOCOMMIT",
+        )
+        self.connection = self._engine.connect()
+        driver.confine(raw)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await self._thread.run(work)
+
+    async def close(self) -> None:
+        connection = self.connection
+        if connection is not None:
+            await self.run(connection.detach)
+        await self._thread.close()
+
+
+class SQLiteDatabase:
+    """The embedded engine; see `Database` for what it promises."""
+
+    def __init__(self, path: Path, presence: Presence) -> None:
+        self.path = path
+        self._presence = presence
+        self._writer = _Link(path, reader=False)
+        self._readers = [_Link(path, reader=True) for _ in range(READERS)]
+        self._idle: asyncio.Queue[_Link] = asyncio.Queue()
+        self._queue: deque[_Work] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._data_version = 0
+        self._company_until = 0.0
+
+    @classmethod
+    async def open(cls, path: Path) -> SQLiteDatabase:
+        """Open an existing database whose schema is this code's.
+
+        Raises:
+            InvalidError: there is no such file, its schema is another one, or a second process may
+                not open it with this version of SQLite.
+        """
+        presence = Presence.enter(path)
+        self = cls(path, presence)
+        try:
+            for link in (self._writer, *self._readers):
+                await link.open()
+            await self._writer.run(lambda: require_current(self._connection(self._writer)))
+        except BaseException:
+            await self._shut()
+            raise
+        for link in self._readers:
+            self._idle.put_nowait(link)
+        self._task = asyncio.create_task(self._serve(), name="scoped-mcp writer")
+        return self
+
+    async def write(self, work: Callable[[Conn], T]) -> T:
+        """Run `work` in a transaction of its own and make it durable."""
+        if self._closing:
+            message = "the database is closing"
+            raise InternalError(message, hint="call again when the server is back", retry=True)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Work(work, future))
+        self._wake.set()
+        return await future
+
+    async def read(self, work: Callable[[Conn], T]) -> T:
+        """Run `work` on a snapshot that cannot write."""
+        link = await self._idle.get()
+        try:
+            return await link.run(lambda: self._snapshot(link, work))
+        finally:
+            self._idle.put_nowait(link)
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the file."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self._shut()
+
+    async def _shut(self) -> None:
+        for link in (self._writer, *self._readers):
+            with contextlib.suppress(ValueError):  # never opened
+                await link.close()
+        self._presence.leave()
+
+    async def _serve(self) -> None:
+        """Take what waits, run it as one batch, tell each caller what became of it."""
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            try:
+                results = await self._writer.run(partial(self._batch, batch))
+            except Exception as error:  # noqa: BLE001 - the writer outlives any batch
+                results = [_Result[Any](error=driver.translate(error))] * len(batch)
+            for work, result in zip(batch, results, strict=True):
+                _settle(work.future, result)
+
+    def _batch(self, batch: list[_Work]) -> list[_Result[Any]]:
+        """On the database's thread: all in one transaction, or each in its own."""
+        try:
+            return self._together(batch)
+        except (_LostError, DBAPIError, driver.dbapi.Error) as error:
+            self._abandon()
+            if len(batch) == 1:
+                return [_Result(error=driver.translate(error))]
+        results: list[_Result[Any]] = []
+        for work in batch:
+            try:
+                results += self._together([work])
+            except (_LostError, DBAPIError, driver.dbapi.Error) as error:
+                self._abandon()
+                results.append(_Result(error=driver.translate(error)))
+        return results
+
+    def _together(self, batch: list[_Work]) -> list[_Result[Any]]:
+        connection = self._connection(self._writer)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._look_for_company(connection)
+        require_current(connection)
+        conn = Conn(connection)
+        results = [self._one(conn, work) for work in batch]
+        connection.exec_driver_sql("COMMIT")
+        if time.monotonic() < self._company_until:
+            time.sleep(COMPANY_PAUSE)
+        return results
+
+    def _one(self, conn: Conn, work: _Work) -> _Result[Any]:
+        if work.future.cancelled():
+            return _Result(skipped=True)
+        conn.savepoint("operation")
+        try:
+            value = work.run(conn)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this caller's
+            self._still_inside(error)
+            conn.rollback("operation")
+            return _Result(error=driver.translate(error))
+        self._still_inside(None)
+        conn.release("operation")
+        return _Result(value=value)
+
+    def _still_inside(self, cause: BaseException | None) -> None:
+        """A full disk or RAISE(ROLLBACK) ends the outer transaction behind our back."""
+        if not cast("driver.Raw", self._writer.raw).in_transaction:
+            raise _LostError from cause
+
+    def _abandon(self) -> None:
+        if cast("driver.Raw", self._writer.raw).in_transaction:
+            self._connection(self._writer).exec_driver_sql("ROLLBACK")
+
+    def _look_for_company(self, connection: Connection) -> None:
+        version = int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+        if self._data_version not in (0, version):
+            self._company_until = time.monotonic() + COMPANY_SECONDS
+        self._data_version = version
+
+    def _snapshot(self, link: _Link, work: Callable[[Conn], T]) -> T:
+        connection = self._connection(link)
+        connection.exec_driver_sql("BEGIN")
+        try:
+            require_current(connection)
+            return work(Conn(connection))
+        except (DBAPIError, driver.dbapi.Error) as error:
+            raise driver.translate(error) from error
+        finally:
+            if cast("driver.Raw", link.raw).in_transaction:
+                connection.exec_driver_sql("ROLLBACK")
+
+    @staticmethod
+    def _connection(link: _Link) -> Connection:
+        return cast("Connection", link.connection)
+
+
+def _settle(future: asyncio.Future[Any], result: _Result[Any]) -> None:
+    if future.done():
+        return
+    if result.skipped:
+        future.cancel()
+    elif isinstance(result.error, StopIteration):  # a future refuses it, and its caller would hang
+        future.set_exception(RuntimeError("an operation raised StopIteration"))
+    elif result.error is not None:
+        future.set_exception(result.error)
+    else:
+        future.set_result(result.value)
