@@ -1,8 +1,8 @@
 """The composition root: the only file that knows every room.
 
-    async with Scoped.open("sqlite:///scoped.db") as scoped:
-        alice = await scoped.session(token)
-        note = await alice.run(CreateObject(type="note", data={"title": "draft"}))
+async with Scoped.open("sqlite:///scoped.db") as scoped:
+    alice = await scoped.session(token)
+    note = await alice.run(CreateObject(type="note", data={"title": "draft"}))
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
 from scoped_mcp.layers import identity, registry, tenancy
 from scoped_mcp.spine.caller import Origin
+from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.spine.tx import House
 from scoped_mcp.storage import schema
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
     from scoped_mcp.kernel.clock import Clock, Entropy
+    from scoped_mcp.spine.caller import Proof
 
-__all__ = ["Scoped", "Session", "layers"]
+__all__ = ["Scoped", "Session", "layers", "sqlite_path"]
 
 V = TypeVar("V", bound=View)
 KEY_BYTES = 32
@@ -43,7 +44,7 @@ KEY_BYTES = 32
 class Session:
     """One credential in use: every call is its principal's."""
 
-    def __init__(self, spine: Spine, token: str, origin: Origin) -> None:
+    def __init__(self, spine: Spine, token: Proof, origin: Origin) -> None:
         self._spine = spine
         self._token = token
         self._origin = origin
@@ -131,7 +132,7 @@ class Scoped:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         settings: Settings | None = None,
-    ) -> AsyncIterator[Scoped]:
+    ) -> AsyncGenerator[Scoped]:
         """Open an existing database; what is new in this code is registered first.
 
         Raises:
@@ -149,7 +150,7 @@ class Scoped:
         finally:
             await database.close()
 
-    async def session(self, token: str, origin: Origin | None = None) -> Session:
+    async def session(self, token: Proof, origin: Origin | None = None) -> Session:
         """Bind a credential: every call of the session is its principal's.
 
         Raises:

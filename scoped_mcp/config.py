@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scoped_mcp.kernel.limits import Limits
@@ -24,6 +24,10 @@ class Settings(BaseSettings):
         token: The caller's credential.
         key_file: Where the server's key is; by default beside the database.
         limits: Limits, as JSON: `SCOPED_MCP_LIMITS='{"bulk": 50}'`.
+        oidc_issuer: The issuer whose JWTs are accepted over HTTP; needs an audience and a key.
+        oidc_audience: The audience that such a JWT must name.
+        oidc_jwks_uri: Where the issuer's keys are; or `oidc_public_key`, one key in PEM.
+        oidc_create: Whether a first sign-in creates a user; off, an admin links identities.
         allowed_hosts: Host names, beside loopback, under which the HTTP server answers.
         allowed_origins: Origins, beside loopback, that may call it from a browser.
     """
@@ -34,5 +38,19 @@ class Settings(BaseSettings):
     token: str | None = Field(default=None, repr=False)
     key_file: Path | None = None
     limits: Limits = Limits()
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_uri: str | None = None
+    oidc_public_key: str | None = None
+    oidc_algorithm: str = "RS256"
+    oidc_create: bool = False
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        keys = (self.oidc_jwks_uri, self.oidc_public_key)
+        if self.oidc_issuer and not (self.oidc_audience and any(keys)):
+            message = "SCOPED_MCP_OIDC_ISSUER needs SCOPED_MCP_OIDC_AUDIENCE and a key or JWKS_URI"
+            raise ValueError(message)
+        return self

@@ -1,6 +1,6 @@
 """The rooms, one shape, in the seed's order; each may import only lower numbers.
 
-    1 registry · 2 identity · 3 objects · 4 tenancy · 6 audit
+1 registry · 2 identity · 3 objects · 4 tenancy · 6 audit
 """
 
 from scoped_mcp.layers import audit, identity, objects, registry, tenancy

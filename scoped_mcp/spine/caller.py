@@ -31,6 +31,25 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class External:
+    """An identity that a face has verified: no text that a client sends can become one.
+
+    Attributes:
+        issuer: Who vouches for it (`iss`).
+        subject: Whom it names there (`sub`).
+        expires_at: When the proof ends; credentials that it leads to end no later for this call.
+    """
+
+    issuer: str
+    subject: str
+    expires_at: datetime
+
+
+Proof = str | External
+"""What a face hands over as proof of who calls: a token, or a verified external identity."""
+
+
+@dataclass(frozen=True)
 class Caller:
     """The authenticated principal of one request, read in its transaction.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scoped_mcp.spine.caller import Proof
+
 _REMEMBERED = 4_096
 
 
@@ -24,7 +26,7 @@ class Failures:
         self._windows: OrderedDict[str, list[int]] = OrderedDict()  # source → minute, total, untold
         self._bad: OrderedDict[bytes, int] = OrderedDict()  # hash of a bad token → minute
 
-    def flooded(self, token: str | None, source: str, now: datetime) -> bool:
+    def flooded(self, token: Proof | None, source: str, now: datetime) -> bool:
         """Whether this source has failed too often this minute, and this very token among it."""
         if token is None or not self._bad:
             return False
@@ -37,7 +39,7 @@ class Failures:
         window[2] += 1
         return True
 
-    def count(self, token: str | None, source: str, now: datetime) -> int:
+    def count(self, token: Proof | None, source: str, now: datetime) -> int:
         """Count one failure; how many an entry must tell of now, or 0 when one was just written."""
         minute = _minute(now)
         self._bad[_hash(token or "")] = minute
@@ -58,8 +60,9 @@ def _minute(now: datetime) -> int:
     return int(now.timestamp() // 60)
 
 
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="replace")).digest()
+def _hash(token: Proof) -> bytes:
+    text = token if isinstance(token, str) else f"{token.issuer}\n{token.subject}"
+    return hashlib.sha256(text.encode(errors="replace")).digest()
 
 
 def _trim(table: OrderedDict[str, list[int]] | OrderedDict[bytes, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,10 +16,8 @@ from scoped_mcp.kernel.text import quote
 from scoped_mcp.spine.declare import Command, Operation, catalogue, operation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from scoped_mcp.kernel.limits import Limits
-    from scoped_mcp.spine.caller import Origin
+    from scoped_mcp.spine.caller import Origin, Proof
 
 _BY_TOOL: dict[str, Operation] = {}
 
@@ -33,7 +32,7 @@ class Request:
         field: Where parsing failed.
     """
 
-    token: str | None
+    token: Proof | None
     origin: Origin
     operation: Operation | None
     command: Command[Any] | None
@@ -42,14 +41,16 @@ class Request:
     field: str | None = None
 
 
-def of_command(command: Command[Any], token: str | None, origin: Origin, limits: Limits) -> Request:
+def of_command(
+    command: Command[Any], token: Proof | None, origin: Origin, limits: Limits
+) -> Request:
     """A request from a command built in Python: the same checks as from JSON."""
     given = command.model_dump(mode="python", exclude_unset=True)
     return _parse(operation_of(type(command)), _plain(given), token, origin, limits)
 
 
 def of_call(
-    name: str, arguments: Mapping[str, Any], token: str | None, origin: Origin, limits: Limits
+    name: str, arguments: object, token: Proof | None, origin: Origin, limits: Limits
 ) -> Request:
     """A request by the name of an operation or its tool, with arguments as JSON."""
     if len(_BY_TOOL) != len(catalogue):
@@ -57,7 +58,10 @@ def of_call(
     operation = catalogue.get(name) or _BY_TOOL.get(name)
     if operation is None:
         return Request(token, origin, None, None, b"{}", unknown(name))
-    return _parse(operation, dict(arguments), token, origin, limits)
+    if not isinstance(arguments, Mapping):
+        refusal = InvalidError("the arguments must be a JSON object", hint=_accepts(operation))
+        return Request(token, origin, operation, None, b"", refusal)
+    return _parse(operation, dict(cast("Mapping[str, Any]", arguments)), token, origin, limits)
 
 
 def unknown(name: str) -> NotFoundError:
@@ -82,7 +86,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
 def _parse(
     operation: Operation,
     given: dict[str, Any],
-    token: str | None,
+    token: Proof | None,
     origin: Origin,
     limits: Limits,
 ) -> Request:
@@ -124,7 +128,7 @@ def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, 
     location = [str(part) for part in problem["loc"]]
     field = location[0] if location else ""
     fields = list(operation.command.model_fields)
-    accepts = f"`{operation.tool_name}` takes {', '.join(fields) or 'no arguments'}"
+    accepts = _accepts(operation)
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], fields, 1)
         hint = f"did you mean `{near[0]}`? {accepts}" if near else accepts
@@ -137,6 +141,11 @@ def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, 
     if problem["type"] == "value_error":
         message = f"{where} is not right: {_lower(reason)}"
     return _known(operation, field), InvalidError(message, hint=accepts)
+
+
+def _accepts(operation: Operation) -> str:
+    fields = ", ".join(operation.command.model_fields)
+    return f"`{operation.tool_name}` takes {fields or 'no arguments'}"
 
 
 def _lower(text: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from scoped_mcp.kernel.ids import Id
-    from scoped_mcp.spine.caller import Caller, Origin
+    from scoped_mcp.spine.caller import Caller, Origin, Proof
     from scoped_mcp.spine.declare import Access, Command, Operation, View
     from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx, WriteTx
@@ -74,7 +74,7 @@ def _clear(view: View, _caller: Caller) -> View:
 class Ports:
     """The places where rooms hang in."""
 
-    authenticate: Callable[[ReadTx, str], Caller] | None = None
+    authenticate: Callable[[ReadTx, Proof], Caller] | None = None
     open_session: Callable[[WriteTx, Caller, Origin], Caller] | None = None
     session: type[Entity] | None = None
     sights: Callable[[ReadTx, Sequence[Any]], Sequence[Sight]] | None = None

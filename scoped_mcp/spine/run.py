@@ -28,23 +28,24 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import stamp
-from scoped_mcp.kernel.errors import DeniedError, InternalError, ScopedError, UnauthenticatedError
+from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError
 from scoped_mcp.kernel.ids import EntryId, PrincipalId
 from scoped_mcp.spine import parse, repeat, trace
+from scoped_mcp.spine.authorise import UNKNOWN, authorise, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
+from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import (
     Access,
     Command,
     Effect,
     Operation,
     View,
-    id_fields,
     operation_of,
 )
-from scoped_mcp.spine.entity import kind_of
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.tx import Context, House, ReadTx, Record, WriteTx, require
+from scoped_mcp.spine.timekeeper import Timekeeper
+from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.kernel.limits import Limits
+    from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.parse import Request
     from scoped_mcp.spine.trace import Head
     from scoped_mcp.storage.connection import Conn
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
 log = logging.getLogger("scoped_mcp")
-CLOCK_SLACK = timedelta(minutes=5)
 SEEN_EVERY = timedelta(minutes=1)
 _NEW = upsert(last_seen)
 _SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
@@ -105,11 +106,11 @@ class Spine:
         self._secret = secret
         self._clock = clock
         self._entropy = entropy
-        self._started = (clock.now(), clock.elapsed())
+        self._time = Timekeeper(clock)
         self._failures = Failures(limits.failures_a_minute)
         self._seen: dict[str, datetime] = {}
 
-    async def run(self, command: Command[V], token: str, origin: Origin | None = None) -> V:
+    async def run(self, command: Command[V], token: Proof, origin: Origin | None = None) -> V:
         """Do what the command asks, as whom the token says.
 
         Raises:
@@ -119,7 +120,7 @@ class Spine:
         return cast("V", await self._answer(request))
 
     async def call(
-        self, name: str, arguments: Mapping[str, Any], token: str, origin: Origin | None = None
+        self, name: str, arguments: Mapping[str, Any], token: Proof, origin: Origin | None = None
     ) -> View:
         """The same by the name of an operation or tool, with JSON arguments: what faces use.
 
@@ -135,13 +136,13 @@ class Spine:
         request = parse.of_command(command, None, Origin(face=face), self.limits)
         return cast("V", await self._answer(request))
 
-    async def refused(self, token: str, origin: Origin) -> None:
+    async def refused(self, token: Proof, origin: Origin) -> None:
         """Count and trace a credential that a face turned away before it reached the path."""
         request = parse.of_call("whoami", {}, token, origin, self.limits)
         if not self._failures.flooded(token, origin.source, self._clock.now()):
             await self.database.write(lambda conn: self._perform(conn, request))
 
-    async def look(self, question: Callable[[ReadTx], T], token: str) -> T:
+    async def look(self, question: Callable[[ReadTx], T], token: Proof) -> T:
         """Ask something about the caller itself on a snapshot: faces' catalogues, not data.
 
         Raises:
@@ -213,17 +214,7 @@ class Spine:
     def _begin(self, conn: Conn) -> tuple[Context, Head]:
         """Order is taken: read the clock, never behind the newest entry (ruling 55)."""
         head = trace.head_of(conn)
-        now = self._clock.now()
-        wall, elapsed = self._started
-        drift = (now - wall) - timedelta(seconds=self._clock.elapsed() - elapsed)
-        if abs(drift) > CLOCK_SLACK:
-            problem = "this machine's clock jumped; writing has stopped"
-            raise _clock(problem)
-        if head.at is not None and head.at > now:
-            if head.at - now > CLOCK_SLACK:
-                problem = "the newest entry is ahead of this machine's clock"
-                raise _clock(problem)
-            now = head.at
+        now = self._time.now(head.at)
         nobody = Caller(PrincipalId(self.house.principal), 0, "service", "house", house=True)
         context = Context(
             conn=conn,
@@ -281,43 +272,28 @@ class Spine:
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""
         operation = request.operation
-        if operation is None or not shown(operation, tx.caller):
-            raise request.refusal if operation is None and request.refusal else _hidden(request)
+        if operation is None:
+            raise request.refusal or parse.unknown("")
+        if not shown(operation, tx.caller):
+            raise parse.unknown(operation.tool_name)
         if request.refusal is not None:
             tx.record.asked = {} if request.field is None else {"field": request.field}
             raise request.refusal
         command = cast("Command[Any]", request.command)
-        self._authorise(tx, operation, command)  # 2
+        authorise(tx, operation, command)  # 2
         repeated = repeat.find(tx, request)
         return repeated if repeated is not None else self._do(tx, operation, command)
-
-    def _authorise(self, tx: ReadTx, operation: Operation, command: Command[Any]) -> None:
-        """2: every id field of the command, then the rules."""
-        record = tx.record
-        record.asked = _asked(command)
-        target = getattr(command, operation.on) if operation.on else None
-        if target is not None and tx.key(target) is not None:
-            record.target = target
-            record.owner = _owner(tx, target)
-        record.scope = _scope(tx, operation, command)
-        if not tx.caller.house:
-            _require_instance(tx, operation)
-            for field, needs in operation.needs.items():
-                for public_id in _ids(getattr(command, field)):
-                    if needs:
-                        require(tx.access_to(public_id), needs, public_id)
-        record.rules = ports.permits(tx, operation, command)
 
     def _do(self, tx: WriteTx, operation: Operation, command: Command[Any]) -> View:
         for guard in ports.guards:  # 3
             guard(tx, operation, command)
         reading = operation.effect is Effect.READ
         mark = len(tx.record.events)
-        own = ReadTx(tx._context, operation, tx.record) if reading else tx  # noqa: SLF001
+        own = ReadTx(tx._context, operation, tx.record) if reading else tx  # noqa: SLF001 - see above
         view = operation.handler(command, own)  # 4, and within it 5 and 6
         if tx.record.target is None and len(tx.record.events) > mark:
             tx.record.target = tx.record.events[mark][1]
-            tx.record.owner = _owner(tx, tx.record.target)
+            tx.record.owner = owner_of(tx, tx.record.target)
         return view
 
     def _nested(self, outer: WriteTx, command: Command[Any]) -> View:
@@ -327,7 +303,7 @@ class Spine:
         record = self._record(context, operation)
         record.parent = outer.record.public_id
         inner = WriteTx(context, operation, record)
-        self._authorise(inner, operation, command)
+        authorise(inner, operation, command)  # 2
         return self._do(inner, operation, command)
 
     def _unknown_caller(
@@ -393,54 +369,6 @@ class Spine:
         return look.outcome
 
 
-def _nothing(_command: Any, _tx: Any) -> View:  # noqa: ANN401 - never called
-    return View()
-
-
-UNKNOWN = Operation(
-    name="unknown",
-    command=Command[View],
-    view=View,
-    handler=_nothing,
-    effect=Effect.READ,
-    needs={},
-    on="",
-    scope="",
-    writes={},
-    toolset="",
-    title="",
-    pooled=False,
-    tool=False,
-    destructive=False,
-    idempotent=True,
-    again=None,
-    instance=Access.NONE,
-)
-"""What is asked for under a name that nobody declared."""
-
-
-def shown(operation: Operation, caller: Caller) -> bool:
-    """Whether an operation exists for this credential."""
-    if caller.house:
-        return True
-    if not operation.tool or (caller.read_only and operation.effect is not Effect.READ):
-        return False
-    return caller.holds(operation.toolset) or operation.name == "whoami"
-
-
-def _hidden(request: Request) -> ScopedError:
-    operation = cast("Operation", request.operation)
-    return parse.unknown(operation.tool_name)
-
-
-def _require_instance(tx: ReadTx, operation: Operation) -> None:
-    """What an operation needs of the root scope; that there is one is no secret."""
-    if operation.instance and tx.access_to(tx.house.root) < operation.instance:
-        level = f"{operation.instance.label} access to the root scope"
-        message = f"`{operation.tool_name}` is for those with {level}"
-        raise DeniedError(message, hint="ask an administrator of the organisation")
-
-
 def _house(house: House, key: int) -> Caller:
     return Caller(PrincipalId(house.principal), key, "service", "house", house=True)
 
@@ -448,11 +376,6 @@ def _house(house: House, key: int) -> Caller:
 def _unauthenticated() -> UnauthenticatedError:
     message = "the credential is missing, wrong, expired or revoked"
     return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
-
-
-def _clock(message: str) -> InternalError:
-    hint = "set the clock right and restart, or run `scoped-mcp doctor --accept-clock`"
-    return InternalError(message, hint=hint)
 
 
 def _forget(context: Context, record: Record, kept: int) -> None:
@@ -464,36 +387,6 @@ def _forget(context: Context, record: Record, kept: int) -> None:
     context.memo.clear()
     if not kept:
         record.authority = False
-
-
-def _asked(command: Command[Any]) -> dict[str, Any]:
-    """What of the arguments the trace may name: ids as given, and what is declared traced."""
-    named = set(id_fields(type(command))) | command.traced
-    given = command.model_dump(mode="json", include=named, exclude_none=True)
-    return {k: v for k, v in given.items() if v != []}
-
-
-def _ids(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    return tuple(str(item) for item in cast("list[object]", value))
-
-
-def _owner(tx: ReadTx, public_id: str) -> str | None:
-    found = kind_of(public_id)
-    entity = None if found is None else tx.peek(found.kind, public_id)
-    owner = getattr(entity, "owner", None)
-    if owner is not None:
-        tx.key(owner)
-    return owner
-
-
-def _scope(tx: ReadTx, operation: Operation, command: Command[Any]) -> str | None:
-    scope = operation.scope
-    named = tx.house.root if scope == "root" else getattr(command, scope) if scope else None
-    return named if named is not None and tx.key(named) is not None else None
 
 
 def _key(context: Context, public_id: str | None) -> int:

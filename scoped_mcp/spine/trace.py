@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.errors import ScopedError
     from scoped_mcp.spine.caller import Caller, Origin
-    from scoped_mcp.spine.tx import Context, Record
+    from scoped_mcp.spine.context import Context, Record
     from scoped_mcp.storage.connection import Conn
 
 CHAIN = 0

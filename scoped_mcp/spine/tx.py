@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Executable, Select, bindparam, false, insert, select, update
@@ -20,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from scoped_mcp.kernel.clock import Entropy
     from scoped_mcp.kernel.limits import Limits
     from scoped_mcp.spine.caller import Caller
+    from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.declare import Command, Operation
-    from scoped_mcp.storage.connection import Conn
 
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
@@ -40,54 +38,6 @@ _CONTENT = insert(version_contents)
 _PEEK: dict[type[Entity], Query] = {}
 _INSERT: dict[type[Entity], Any] = {}
 _UPDATE: dict[type[Entity], Any] = {}
-
-
-@dataclass(frozen=True)
-class House:
-    """What never changes about an organisation."""
-
-    organisation: str
-    principal: str
-    root: str
-
-
-@dataclass
-class Record:
-    """One operation on its way to its trace entry."""
-
-    operation: str
-    key: int
-    public_id: str
-    parent: str | None = None
-    asked: dict[str, Any] = field(default_factory=lambda: {})
-    arguments: bytes = b""
-    target: str | None = None
-    owner: str | None = None
-    scope: str | None = None
-    rules: tuple[str, ...] = ()
-    changes: list[dict[str, Any]] = field(default_factory=lambda: [])
-    events: list[tuple[str, str, int]] = field(default_factory=lambda: [])
-    authority: bool = False
-    repeated: bool = False
-
-
-@dataclass
-class Context:
-    """What the operations of one transaction share."""
-
-    conn: Conn
-    now: datetime
-    house: House
-    limits: Limits
-    entropy: Entropy
-    secret: bytes
-    next_entry: int
-    perform: Callable[[WriteTx, Command[Any]], Any]
-    caller: Caller
-    records: list[Record] = field(default_factory=lambda: [])
-    entities: dict[str, Entity] = field(default_factory=lambda: {})
-    keys: dict[str, int] = field(default_factory=lambda: {})
-    memo: dict[Any, Any] = field(default_factory=lambda: {})
 
 
 class ReadTx:

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Executable, Insert, Row, Update
 
-Parameters = "Mapping[str, Any] | None"
-
 
 class Conn:
     """Statements inside the current transaction, on the database's own thread."""
@@ -34,7 +32,7 @@ class Conn:
         """Insert one row; its integer key where the table makes one."""
         return self._connection.execute(statement, values).lastrowid
 
-    def update(self, statement: Update | Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401
+    def update(self, statement: Update | Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - a built one is Any
         """Change rows; how many."""
         return self._connection.execute(statement, values).rowcount
 

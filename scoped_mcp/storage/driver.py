@@ -62,10 +62,14 @@ _DELETABLE = frozenset({"outbox", "repetitions"})
 def connect(path: Path, *, reader: bool = False) -> Raw:
     """Open the file with every pragma set; readers cannot write."""
     raw = cast("Raw", dbapi.connect(str(path), isolation_level=None))
-    for pragma in PRAGMAS:
-        raw.execute(f"PRAGMA {pragma}")
-    if reader:
-        raw.execute("PRAGMA query_only = ON")
+    try:
+        for pragma in PRAGMAS:
+            raw.execute(f"PRAGMA {pragma}")
+        if reader:
+            raw.execute("PRAGMA query_only = ON")
+    except BaseException:
+        raw.close()
+        raise
     return raw
 
 
@@ -89,19 +93,27 @@ def _authorise(
     return sqlite3.SQLITE_DENY
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether another connection holds what this one wants."""
+    text = str(error).lower()
+    return "locked" in text or "busy" in text
+
+
 def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one answer a trouble
     """The driver's words in ours; every other error as it is."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = (error.orig or error) if isinstance(error, DBAPIError) else error
     if not isinstance(cause, dbapi.Error):
         if type(error).__name__ == "_LostError":
             return _internal("the database ended the transaction", error)
         return error
+    if isinstance(cause, dbapi.IntegrityError):  # its text holds names of columns
+        return _internal("the database refused; nothing was stored", error)
     text = str(cause).lower()
     if "full" in text:
         return _internal("the disk is full; nothing was stored", error)
     if "readonly" in text or "read-only" in text:
         return _internal("the database file is read-only; nothing was stored", error)
-    if "locked" in text or "busy" in text:
+    if is_busy(cause):
         return _internal("another process kept the database busy; nothing was stored", error)
     if "malformed" in text or "not a database" in text or "disk i/o" in text:
         return _internal("the database file is damaged or was replaced", error)

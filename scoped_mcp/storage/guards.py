@@ -49,12 +49,14 @@ def declared(connection: Connection) -> dict[str, str]:
             continue
         keys = [inspector.get_pk_constraint(table)["constrained_columns"]]
         keys += [c["column_names"] for c in inspector.get_unique_constraints(table)]
-        keys += [
-            [str(n) for n in i["column_names"]]
-            for i in inspector.get_indexes(table)
-            if i["unique"] and not i.get("dialect_options", {}).get("sqlite_where")
-        ]
-        guards.update(_triggers(table, refuse, keys))
+        for index in inspector.get_indexes(table):
+            if not index["unique"]:
+                continue
+            if "sqlite_where" in index.get("dialect_options", {}):
+                message = f"{index['name']}: a REPLACE slips through a partial unique index"
+                raise TypeError(message)
+            keys.append([str(name) for name in index["column_names"]])
+        guards.update(_triggers(table, refuse, list(keys)))
     return guards
 
 
@@ -77,13 +79,27 @@ def make(connection: Connection) -> None:
 
 
 def _triggers(table: str, refuse: str, keys: Iterable[list[str]]) -> Iterator[tuple[str, str]]:
-    exists = " OR ".join(
-        f"EXISTS (SELECT 1 FROM {table} WHERE "  # noqa: S608 - names from the schema itself
-        + " AND ".join(f"{c} = new.{c}" for c in key)
-        + ")"
-        for key in sorted({tuple(key) for key in keys})
-    )
-    for verb, when in (("update", refuse), ("delete", "1"), ("insert", exists)):
+    """Refuse changes, deletions, and whatever would push another row aside (`OR REPLACE`)."""
+    taken = [_taken(table, key) for key in sorted({tuple(key) for key in keys})]
+    aside = [f"({one} AND NOT ({_same(key)}))" for one, key in _changeable(table, keys)]
+    whens = {"update": " OR ".join([refuse, *aside]), "delete": "1", "insert": " OR ".join(taken)}
+    for verb, when in whens.items():
         name = f"guard_{table}_{verb}"
         refusal = f"BEGIN SELECT RAISE(ABORT, 'guard: {table} refuses this {verb}'); END"
         yield name, f"CREATE TRIGGER {name} BEFORE {verb.upper()} ON {table} WHEN {when} {refusal}"
+
+
+def _changeable(table: str, keys: Iterable[list[str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The unique keys beside the primary one, which an update could take from another row."""
+    for key in sorted({tuple(key) for key in keys}):
+        if key != ("id",) and table not in APPEND_ONLY | set(_SPECIAL):
+            yield _taken(table, key), key
+
+
+def _taken(table: str, key: tuple[str, ...]) -> str:
+    where = " AND ".join(f"{c} = new.{c}" for c in key)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {where})"  # noqa: S608 - names from the schema
+
+
+def _same(key: tuple[str, ...]) -> str:
+    return " AND ".join(f"old.{c} = new.{c}" for c in key)

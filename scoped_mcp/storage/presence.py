@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Self
 
 import portalocker
@@ -35,7 +36,8 @@ class Presence:
     @classmethod
     def claim(cls, path: Path, *, alone: bool) -> Self:
         """Take the lock whether or not the database exists yet."""
-        handle = path.with_name(path.name + ".lock").open("a")
+        lock = path.with_name(path.name + ".lock")
+        handle = os.fdopen(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600), "r+")
         kind = portalocker.LockFlags.EXCLUSIVE if alone else portalocker.LockFlags.SHARED
         try:
             portalocker.lock(handle, kind | portalocker.LockFlags.NON_BLOCKING)

@@ -66,6 +66,7 @@ def create(path: Path) -> None:
         message = f"the database `{path}` is in use"
         raise InvalidError(message, hint="name another file with --db, or use this one as it is")
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)  # an empty file may have been there
     upgrade(path)
 
 

@@ -11,17 +11,19 @@ import hashlib
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastmcp.server.auth import AccessToken, TokenVerifier
 from fastmcp.server.dependencies import fastmcp_request_ctx, get_access_token, get_http_request
 from pydantic import BaseModel
 
-from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.errors import ScopedError, UnauthenticatedError
 from scoped_mcp.layers import identity
 from scoped_mcp.spine.caller import Origin
 
 if TYPE_CHECKING:
+    from scoped_mcp.faces.mcp.external import ExternalIdentities
+    from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.run import Spine
 
 REMEMBERED_SECONDS = 1.0
@@ -32,16 +34,29 @@ _TRACEPARENT = re.compile(
 )
 
 
+class KnownToken(AccessToken):
+    """FastMCP's token, with the proof that the spine takes for it."""
+
+    proof: Any
+
+
 class Credentials:
     """The one function from a credential to a caller.
 
     Args:
         spine: The one path.
+        external: Whom JWTs name; None where tokens of the house are the only ones.
         token: The credential of a transport that carries none (stdio); None for HTTP.
     """
 
-    def __init__(self, spine: Spine, token: str | None = None) -> None:
+    def __init__(
+        self,
+        spine: Spine,
+        external: ExternalIdentities | None = None,
+        token: str | None = None,
+    ) -> None:
         self._spine = spine
+        self._external = external
         self._token = token
         self._known: dict[bytes, tuple[float, AccessToken]] = {}
 
@@ -59,15 +74,17 @@ class Credentials:
         until, known = self._known.get(name, (now, None))
         if known is not None and until > now:
             return known
+        proof = await self._proof(token)
         try:
-            principal, credential = await identity.verify(self._spine, token)
+            principal, credential = await self._verify(proof)
         except UnauthenticatedError:
             self._known.pop(name, None)
             await self._spine.refused(token, origin())
             raise
         # All three name the caller: FastMCP binds whatever it keeps of a client to them.
-        access = AccessToken(
+        access = KnownToken(
             token=token,
+            proof=proof,
             client_id=credential,
             scopes=[],
             subject=principal,
@@ -78,10 +95,34 @@ class Credentials:
         self._known[name] = (now + REMEMBERED_SECONDS, access)
         return access
 
-    def token(self) -> str:
-        """The raw token of the current request; empty, which no credential is, without one."""
+    def proof(self) -> Proof:
+        """What the current request proves; empty, which no credential is, without a token."""
         access = get_access_token()
+        if isinstance(access, KnownToken):
+            return cast("Proof", access.proof)
         return access.token if access is not None else self._token or ""
+
+    async def _proof(self, token: str) -> Proof:
+        external = None if self._external is None else await self._external.proof(token)
+        return token if external is None else external
+
+    async def _verify(self, proof: Proof) -> tuple[str, str]:
+        """Whom a proof names; at a first sign-in it is enrolled, where the operator allows that."""
+        try:
+            return await identity.verify(self._spine, proof)
+        except UnauthenticatedError:
+            if isinstance(proof, str) or self._external is None or not self._external.create:
+                raise
+        enrol = identity.EnrolExternal(
+            name=f"external {proof.subject}"[:TEXT_LENGTH],
+            issuer=proof.issuer,
+            subject=proof.subject,
+        )
+        try:
+            await self._spine.run_as_house(enrol, "mcp")
+        except ScopedError as error:
+            raise UnauthenticatedError(error.message, hint=error.hint) from error
+        return await identity.verify(self._spine, proof)
 
 
 class BearerVerifier(TokenVerifier):

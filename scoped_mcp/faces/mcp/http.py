@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 import scoped_mcp
 from scoped_mcp.faces.mcp.metrics import CONTENT_TYPE
-from scoped_mcp.faces.mcp.server import Face, face_of
+from scoped_mcp.faces.mcp.server import Face, face_of, hush
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from scoped_mcp.spine.declare import Access
 
@@ -65,6 +65,7 @@ async def serve(
         port: The port; 0 for any free one.
         ready: Told the server's address once it accepts connections.
     """
+    hush()
     config = uvicorn.Config(
         application(scoped),
         host=host,
@@ -74,6 +75,7 @@ async def serve(
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # or whoever calls could choose the source that failures count for
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     await _Server(config, ready).serve()

@@ -26,8 +26,12 @@ from scoped_mcp.kernel.errors import ScopedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mcp_types import CompletionArgument, CompletionContext, PromptReference
-    from mcp_types import ResourceTemplateReference
+    from mcp_types import (
+        CompletionArgument,
+        CompletionContext,
+        PromptReference,
+        ResourceTemplateReference,
+    )
 
     from scoped_mcp.faces.mcp.tools import Caller
 

@@ -23,7 +23,7 @@ _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 
 
 def of_command(operation: Operation) -> Schema:
-    """What a tool takes: enums, bounds and defaults kept; limits on text are the spine's to tell."""
+    """What a tool takes: enums, bounds, defaults; limits on text are the spine's to tell."""
     raw = operation.command.model_json_schema()
     raw.pop("description", None)  # the tool has it
     schema = _compact(raw, raw.get("$defs", {}), _ALWAYS_DROPPED)
@@ -63,7 +63,11 @@ def _compact(
 
 
 def _part(
-    key: str, value: Any, defs: Schema, dropped: frozenset[str], within: tuple[str, ...]
+    key: str,
+    value: Any,  # noqa: ANN401 - JSON
+    defs: Schema,
+    dropped: frozenset[str],
+    within: tuple[str, ...],
 ) -> Any:  # noqa: ANN401 - JSON
     if key == "properties":
         return {k: _compact(v, defs, dropped, within) for k, v in value.items()}
@@ -85,9 +89,8 @@ def _tidy(schema: Schema, raw: Schema) -> Schema:
         schema["required"] = [n for n in schema["required"] if not _nullable(named[n])]
         if not schema["required"]:
             del schema["required"]
-    for word in ("default", "const"):
-        if word in schema and schema[word] is None:
-            del schema[word]
+    if schema.get("default", ...) in (None, [], {}):
+        del schema["default"]
     given: list[Schema] = schema.pop("anyOf", [])
     options = [o for o in given if o.get("type") != "null"]
     if len(options) == 1:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from scoped_mcp.faces.mcp.server import face_of
+from scoped_mcp.faces.mcp.server import face_of, hush
 
 if TYPE_CHECKING:
     from scoped_mcp.app import Scoped
@@ -23,5 +22,5 @@ async def serve(scoped: Scoped) -> None:
     token = scoped.settings.token
     face = face_of(scoped, token=token)
     await face.credentials.caller(token or "")
-    logging.getLogger("fastmcp").setLevel(logging.WARNING)
+    hush()
     await face.server.run_stdio_async(show_banner=False)

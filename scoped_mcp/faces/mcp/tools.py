@@ -37,7 +37,7 @@ class Caller:
             ScopedError: it was refused.
         """
         try:
-            view = await self.spine.call(name, arguments, self._credentials.token(), origin())
+            view = await self.spine.call(name, arguments, self._credentials.proof(), origin())
         except ScopedError as error:
             self._metrics.count(name, error.code.value)
             raise
@@ -68,7 +68,6 @@ class OperationTool(Tool):
             parameters=schemas.of_command(operation),
             output_schema=schemas.of_view(operation),
             annotations=ToolAnnotations(
-                title=operation.title,
                 read_only_hint=operation.effect is Effect.READ,
                 destructive_hint=operation.destructive,
                 idempotent_hint=operation.idempotent,
@@ -78,6 +77,10 @@ class OperationTool(Tool):
         tool._operation = operation.name
         tool._caller = caller
         return tool
+
+    def get_meta(self) -> dict[str, Any]:
+        """Nothing: FastMCP would tell every client, with every tool, that it has no tags."""
+        return {}
 
     @property
     def operation(self) -> str:

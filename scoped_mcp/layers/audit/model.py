@@ -83,7 +83,7 @@ class VerifyView(View):
 
 
 class ListEntries(Command[EntryPage]):
-    """Read the trail, newest first: what you did, what those you answer for did, what touched yours.
+    """Read the trail, newest first: what you and those you answer for did, what touched yours.
 
     Reading the trail is itself traced; such entries are shown only with an `operation` filter.
     """

@@ -74,7 +74,8 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
             "arguments": body["arguments"],
         }
     sponsors = tuple(one for one in body["sponsors"] if tx.sees(one))
-    owner = body["owner"] if _resolved(tx, body["owner"]) and _resolved(tx, body["target"]) else None
+    named = _resolved(tx, body["owner"]) and _resolved(tx, body["target"])
+    owner = body["owner"] if named else None
     return EntryDetail(**_entry(tx, row), **detail, sponsors=sponsors, owner=owner)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,11 @@ def matches(secret: str, verifier: str) -> bool:
     """Whether a secret is the one; takes the same time either way."""
     salt, _, _ = verifier.partition(":")
     return hmac.compare_digest(verifier_of(secret, bytes.fromhex(salt)), verifier)
+
+
+def external_name(issuer: str, subject: str) -> str:
+    """One text for issuer and subject that no other pair gives."""
+    return json.dumps([issuer, subject])
 
 
 def holds(have: Iterable[str], wanted: Iterable[str]) -> bool:

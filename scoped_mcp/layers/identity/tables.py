@@ -26,7 +26,9 @@ credentials = state_table(
     Column("state", Words, nullable=False),
     Column("expires_at", Words, nullable=False),
     Index("ix_credentials_principal", "principal"),
+    Column("external", Words),
     Index("ix_credentials_parent", "parent"),
+    Index("ix_credentials_external", "external"),
 )
 
 sessions = state_table(

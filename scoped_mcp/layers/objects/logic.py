@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import jsonpatch
-from pydantic import JsonValue
 
 from scoped_mcp.kernel import canonical
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 LONG_ARRAY = 2_000
 """Longer arrays are one value in a difference (ruling 17)."""
@@ -38,7 +40,7 @@ def difference(
         return _by_member(before, after)
     arrays: dict[str, JsonValue] = {}
     operations = jsonpatch.make_patch(_fold(before, arrays), _fold(after, arrays)).patch
-    return tuple(_unfold(op, arrays) for op in cast("list[dict[str, Any]]", operations))
+    return tuple(_unfold(op, arrays) for op in operations)
 
 
 def _by_member(

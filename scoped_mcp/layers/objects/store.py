@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - versions are filtered by what a sight shows
 
@@ -15,7 +15,7 @@ from scoped_mcp.spine.tx import everything
 from scoped_mcp.storage.path import entries, version_contents, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from scoped_mcp.spine.tx import ReadTx
@@ -52,7 +52,7 @@ _OFFERED = (
 
 def sights(tx: ReadTx, things: Sequence[Object]) -> Sequence[Sight]:
     """What the caller may do with each, and which of its versions exist for it."""
-    return cast("Any", ports.sights)(tx, things)
+    return cast("Callable[..., Sequence[Sight]]", ports.sights)(tx, things)
 
 
 def sight(tx: ReadTx, thing: Object) -> Sight:

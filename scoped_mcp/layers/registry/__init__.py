@@ -1,7 +1,7 @@
 """Room 1. Nothing exists without registration.
 
-Every kind, operation and thing has a row in the registry with an immutable URN. Kinds and operations
-are registered at start-up from their declarations; a running server cannot grow one.
+Every kind, operation and thing has a row in the registry with an immutable URN. Kinds and
+operations are registered at start-up from their declarations; a running server cannot grow one.
 """
 
 from scoped_mcp.layers.registry.model import (

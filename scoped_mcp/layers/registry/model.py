@@ -97,17 +97,32 @@ class GetRegistration(Command[Registration]):
     example: ClassVar[dict[str, Any]] = {"id": "obj_aaaaaaaaaaaaaaaa"}
 
 
-class ListRegistrations(Command[Registrations]):
-    """List kinds and operations of this house, newest first; `kind` is `kind` or `operation`."""
+class FindRegistration(Command[Registration]):
+    """Look up what a URN names; absent and invisible answer the same."""
 
-    kind: str = Field(default="operation", pattern="^(kind|operation)$")
+    urn: str = Field(max_length=200)
+
+    example: ClassVar[dict[str, Any]] = {
+        "urn": "scoped:object:org_aaaaaaaaaaaaaaaa:obj_aaaaaaaaaaaaaaaa"
+    }
+
+
+class ListRegistrations(Command[Registrations]):
+    """List what is registered of one `kind`, newest first, of what you can see.
+
+    `kind` is `operation`, `kind`, or any kind that a listing of kinds names. `lifecycle` is for
+    those two.
+    """
+
+    kind: str = Field(default="operation", max_length=64)
     lifecycle: Lifecycle | None = None
     tag: Name | None = None
+    registered_by: PrincipalId | None = None
     limit: int = Field(default=20, ge=1, le=100)
     cursor: str | None = Field(default=None, max_length=200)
 
     example: ClassVar[dict[str, Any]] = {"kind": "operation", "limit": 5}
-    traced: ClassVar[frozenset[str]] = frozenset({"kind", "lifecycle", "limit"})
+    traced: ClassVar[frozenset[str]] = frozenset({"lifecycle", "limit"})
 
 
 class SetLifecycle(Command[Registration]):

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.clock import moment
-from scoped_mcp.kernel.errors import ConflictError, InvalidError
+from scoped_mcp.kernel.errors import ConflictError, InvalidError, NotFoundError
 from scoped_mcp.kernel.ids import KindId, OperationId
+from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.registry import logic, store
 from scoped_mcp.layers.registry.model import (
     DeclaredOperation,
+    FindRegistration,
     GetRegistration,
     Kind,
     ListRegistrations,
-    RegisterKinds,
     Registered,
+    RegisterKinds,
     Registration,
     Registrations,
     SetLifecycle,
 )
-from scoped_mcp.layers.registry.tables import kinds, operations
 from scoped_mcp.spine.declare import Access, Effect, catalogue, handles
+from scoped_mcp.spine.entity import kind_named
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx, WriteTx
@@ -68,21 +70,48 @@ def get(cmd: GetRegistration, tx: ReadTx) -> Registration:
 
 
 @handles(
-    ListRegistrations,
-    name="registry.list",
-    title="List kinds and operations",
+    FindRegistration,
+    name="registry.find",
+    title="Look up a URN",
     effect=Effect.READ,
     toolset="audit",
 )
+def find(cmd: FindRegistration, tx: ReadTx) -> Registration:
+    """For those who may see the thing itself."""
+    public_id = store.named(tx, cmd.urn)
+    if public_id is None or not tx.sees(public_id):
+        message = f"there is no {quote(cmd.urn)} that you can see"
+        raise NotFoundError(message, hint="list what you can see, or ask its owner to share it")
+    return _view(tx, public_id)
+
+
+@handles(
+    ListRegistrations,
+    name="registry.list",
+    title="List what is registered",
+    effect=Effect.READ,
+    needs={"registered_by": Access.NONE},
+    toolset="audit",
+)
 def list_(cmd: ListRegistrations, tx: ReadTx) -> Registrations:
-    """Kinds and operations are public knowledge: a page of them, newest first."""
-    kind, table = (Kind, kinds) if cmd.kind == "kind" else (DeclaredOperation, operations)
-    found = tx.select(kind)
+    """A page of one kind, newest first."""
+    bound = kind_named(cmd.kind)
+    if bound is None:
+        message = f"there is no kind {quote(cmd.kind)}"
+        raise InvalidError(message, hint='registry_list(kind="kind") lists the kinds')
+    found = tx.select(bound.kind)
     if cmd.lifecycle is not None:
-        found = found.where(table.c.lifecycle == cmd.lifecycle.value)
-    binding = [cmd.kind, cmd.lifecycle, cmd.tag]
-    things, cursor = tx.page(kind, found, cmd.limit, cmd.cursor, binding)
-    shown = [t for t in things if cmd.tag is None or cmd.tag in t.tags]
+        if "lifecycle" not in bound.columns:
+            message = "only kinds and operations have a lifecycle"
+            raise InvalidError(message, hint="leave lifecycle out")
+        found = found.where(bound.table.c.lifecycle == cmd.lifecycle.value)
+    if cmd.registered_by is not None:
+        if not tx.sees(cmd.registered_by):
+            return Registrations(items=())
+        found = found.where(store.registered_by(tx, bound.table, cmd.registered_by))
+    binding = [cmd.kind, cmd.lifecycle, cmd.tag, cmd.registered_by]
+    things, cursor = tx.page(bound.kind, found, cmd.limit, cmd.cursor, binding)
+    shown = [t for t in things if cmd.tag is None or cmd.tag in getattr(t, "tags", ())]
     return Registrations(items=tuple(_view(tx, t.id) for t in shown), next_cursor=cursor)
 
 
@@ -104,7 +133,8 @@ def set_lifecycle(cmd: SetLifecycle, tx: WriteTx) -> Registration:
     thing = tx.peek(Kind, cmd.id) or tx.peek(DeclaredOperation, cmd.id)
     if thing is None:
         message = "only kinds and operations have a lifecycle"
-        raise InvalidError(message, hint="registry_list shows them; objects are deleted, scopes archived")
+        hint = "registry_list shows them; objects are deleted, scopes archived"
+        raise InvalidError(message, hint=hint)
     if not logic.legal(thing.lifecycle, cmd.lifecycle):
         message = f"`{thing.name}` is {thing.lifecycle} and cannot become {cmd.lifecycle}"
         hint = f"from here it may become {' or '.join(logic.moves(thing.lifecycle))}"

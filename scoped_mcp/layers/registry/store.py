@@ -10,12 +10,15 @@ from scoped_mcp.kernel.ids import OrganisationId
 from scoped_mcp.layers.registry.model import DeclaredOperation, Kind, Organisation
 from scoped_mcp.layers.registry.tables import kinds, operations, organisations
 from scoped_mcp.spine import entity
+from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Access, catalogue
 from scoped_mcp.spine.ports import decides, filters
-from scoped_mcp.spine.tx import House, everything
+from scoped_mcp.spine.tx import everything
 from scoped_mcp.storage.path import entries, registry
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from scoped_mcp.spine.tx import ReadTx
     from scoped_mcp.storage.connection import Conn
 
@@ -28,6 +31,7 @@ _REGISTRATION = (
     .join_from(registry, entries, entries.c.id == registry.c.entry)
     .where(registry.c.public_id == bindparam("public_id"))
 )
+_URN = select(registry.c.public_id).where(registry.c.urn == bindparam("urn"))
 _KINDS = select(kinds.c.name)
 _OPERATIONS = select(operations.c.name)
 
@@ -49,6 +53,22 @@ def missing(rows: Any) -> tuple[set[str], set[str]]:  # noqa: ANN401 - anything 
 def unregistered(conn: Conn) -> bool:
     """Whether this code declares what the registry lacks."""
     return any(missing(conn))
+
+
+def named(tx: ReadTx, urn: str) -> str | None:
+    """The public id that a URN names, whether or not the caller may see it."""
+    row = tx.row(_URN, {"urn": urn})
+    return None if row is None else str(row.public_id)
+
+
+def registered_by(tx: ReadTx, table: Table, principal: str) -> ColumnElement[bool]:
+    """A filter for what a principal registered."""
+    registered = (
+        select(registry.c.id)
+        .join_from(registry, entries, entries.c.id == registry.c.entry)
+        .where(entries.c.principal == tx.key(principal))
+    )
+    return table.c.id.in_(registered)
 
 
 def registration(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row

@@ -1,13 +1,13 @@
 """Pure decisions of tenancy: what a place in a scope is worth, and who may grant what.
 
-    role in a scope      access to the scope     what is shown in it
-    auditor              READ                    nothing: the trail, not the data
-    viewer, contributor  READ                    at the share's level
-    editor               WRITE                   at the share's level
-    admin                ADMIN                   at the share's level
-    owner                OWNER                   at the share's level
-    admin of one above   ADMIN, inherited        nothing
-    member of one below  READ                    read
+role in a scope      access to the scope     what is shown in it
+auditor              READ                    nothing: the trail, not the data
+viewer, contributor  READ                    at the share's level
+editor               WRITE                   at the share's level
+admin                ADMIN                   at the share's level
+owner                OWNER                   at the share's level
+admin of one above   ADMIN, inherited        nothing
+member of one below  READ                    read
 """
 
 from __future__ import annotations
@@ -99,18 +99,45 @@ def standing(roles: Mapping[int, Role], nodes: Mapping[int, Node]) -> Standing:
     return Standing(dict(roles), direct, above, frozen)
 
 
-def within(own: Standing, delegator: Standing) -> Standing:
-    """What a delegate's own standing is worth: at most its delegator's, now (ruling 5)."""
-    roles = {
-        key: min(role, delegator.roles[key], key=RANK.__getitem__)
-        for key, role in own.roles.items()
-        if key in delegator.roles
-    }
+def within(own: Standing, delegator: Standing, made: frozenset[int] = frozenset()) -> Standing:
+    """What a delegate's own standing is worth: at most its delegator's, now (ruling 5).
+
+    What it made it keeps, and what fell to it.
+    """
+    roles = {key: role for key, role in own.roles.items() if key in made}
+    for key, role in own.roles.items():
+        found = None if key in made else common(role, delegator.roles.get(key))
+        if found is not None:
+            roles[key] = found
     direct = frozenset(
-        k for k in own.direct & delegator.direct if roles.get(k, Role.AUDITOR) is not Role.AUDITOR
+        k
+        for k in own.direct & (delegator.direct | made)
+        if roles.get(k, Role.AUDITOR) is not Role.AUDITOR
     )
-    readable = (own.direct | own.above) & (delegator.direct | delegator.above)
+    readable = (own.direct | own.above) & (delegator.direct | delegator.above | made)
     return Standing(roles, direct, readable - direct, own.frozen)
+
+
+def common(one: Role, other: Role | None) -> Role | None:
+    """What two places have in common: an auditor reads a trail that a viewer does not."""
+    if other is None or one is other:
+        return other
+    low, high = sorted((one, other), key=RANK.__getitem__)
+    if low is Role.AUDITOR and RANK[high] < RANK[Role.ADMIN]:
+        return None
+    return low
+
+
+def holds(mine: Role | None, theirs: Role | None) -> bool:
+    """Whether a place in the root scope is worth all that another is.
+
+    Its auditors read every trail, its admins do not.
+    """
+    if theirs is None or mine is theirs:
+        return True
+    if mine is None or (theirs is Role.AUDITOR and mine is not Role.OWNER):
+        return False
+    return RANK[mine] >= RANK[theirs]
 
 
 def best(roles: Iterable[Role]) -> Role | None:

@@ -343,5 +343,3 @@ class ExplainAccess(Command[AccessView]):
     target: AnyId
 
     example: ClassVar[dict[str, Any]] = {"principal": _PRN, "target": _OBJ}
-
-

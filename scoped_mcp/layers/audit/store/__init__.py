@@ -1,4 +1,4 @@
-"""Queries of the trail: what a caller sees of it in `entries.py`, its verification in `verify.py`."""
+"""Queries of the trail: what a caller sees in `entries.py`, verification in `verify.py`."""
 
 from scoped_mcp.layers.audit.store.entries import find, page, sees_all, sponsors_of, visible
 from scoped_mcp.layers.audit.store.verify import Finding, verify

@@ -1,5 +1,7 @@
-"""Which entries a caller sees: its own, those of whom it answers for, those about its things,
-those of scopes it administers or audits; root auditors see all (rulings 46 and 47).
+"""Which entries a caller sees (rulings 46 and 47).
+
+Its own, those of whom it answers for, those about its things, those of scopes that it administers
+or audits; root auditors see all.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import bindparam, func, select  # noqa: TID251 - verification reads every row
 
@@ -19,12 +19,12 @@ from scoped_mcp.kernel.ids import parse_urn
 from scoped_mcp.spine import entity, trace
 from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
 
-if TYPE_CHECKING:
-    from sqlalchemy import Select
-
 CHUNK = 500
-_ENTRIES = select(entries).where(entries.c.seq > bindparam("after")).order_by(entries.c.seq)
-_ENTRIES = _ENTRIES.limit(CHUNK)
+ERASES = "object.erase"
+"""The one operation whose entries explain why content is gone (ruling 49)."""
+_ENTRIES = (
+    select(entries).where(entries.c.seq > bindparam("after")).order_by(entries.c.seq).limit(CHUNK)
+)
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 _CHANGED = (
     select(
@@ -62,6 +62,8 @@ _FIRST = (
     .order_by(versions.c.version)
     .limit(1)
 )
+_ERASURE = select(entries.c.operation).where(entries.c.id == bindparam("id"))
+_NAME = select(entries.c.public_id).where(entries.c.seq == bindparam("seq"))
 _CONTENT = (
     select(version_contents.c.content)
     .where(version_contents.c.id == bindparam("id"))
@@ -99,7 +101,7 @@ class _Verifier:
         self.counted = Counted()
         self.last_at = ""
 
-    def one(self, statement: Select[Any], **values: object) -> Any:  # noqa: ANN401 - a row
+    def one(self, statement: Any, **values: object) -> Any:  # noqa: ANN401 - a query, a row
         found = self._rows.rows(statement, values)
         return found[0] if found else None
 
@@ -110,6 +112,12 @@ class _Verifier:
             row = self.one(_KEY, public_id=public_id)
             self._keys[public_id] = None if row is None else row.id
         return self._keys[public_id]
+
+    def name(self, finding: Finding) -> None:
+        """The entry that wrote what is wrong, where there is one."""
+        if finding.public_id is None:
+            row = self.one(_NAME, seq=finding.seq)
+            finding.public_id = None if row is None else row.public_id
 
     def walk(self, first: int, last: int | None) -> None:
         """Step 1 and 2, in order of position."""
@@ -168,7 +176,11 @@ class _Verifier:
             raise Finding(row.seq, "state", detail, row.public_id)
 
     def content(self, row: Any, found: Any, where: str) -> None:  # noqa: ANN401 - rows
-        if found.erasure is not None and found.content is None and found.salt is None:
+        if found.erasure is not None:
+            by = self.one(_ERASURE, id=found.erasure)
+            erased = found.content is None and found.salt is None
+            if by is None or by.operation != ERASES or not erased:
+                raise Finding(row.seq, "state", f"nobody erased {where}", row.public_id)
             return
         if found.content is None or found.salt is None:
             raise Finding(row.seq, "state", f"the content of {where} is gone", row.public_id)
@@ -203,7 +215,7 @@ class _Verifier:
             raise Finding(seq, "state", f"the state of {row.urn} is not at its newest version")
         self.columns(seq, row, bound, state)
 
-    def columns(self, seq: int, row: Any, bound: entity.Bound, state: Any) -> None:  # noqa: ANN401
+    def columns(self, seq: int, row: Any, bound: entity.Bound, state: Any) -> None:  # noqa: ANN401 - rows
         content = self.one(_CONTENT, id=row.id, version=state.version)
         if content is None or content.content is None:
             return  # erased: the trail says so
@@ -235,7 +247,8 @@ class _Verifier:
             raise Finding(seq, "truncated", "the head of the chain is gone")
         if row.seq > seq:
             raise Finding(seq + 1, "truncated", f"the chain ended at entry {row.seq}")
-        whole = (row.seq, row.hash, row.at, row.authority) == (
+        whole = (row.chain, row.seq, row.hash, row.at, row.authority) == (
+            trace.CHAIN,
             seq,
             self.counted.head,
             self.last_at,
@@ -259,9 +272,9 @@ def verify(
             verifier.registered()
             verifier.accounted()
     except Finding as finding:
+        verifier.name(finding)
         return verifier.counted, finding
     except (ValueError, KeyError, TypeError) as error:
         detail = f"it cannot be read: {type(error).__name__}"
         return verifier.counted, Finding(verifier.counted.entries + 1, "edited", detail)
     return verifier.counted, None
-

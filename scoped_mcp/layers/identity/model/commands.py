@@ -92,7 +92,7 @@ class UpdatePrincipal(Command[PrincipalView]):
 
 
 class Suspend(Command[PrincipalView]):
-    """Suspend a principal: it, its agents and its delegates can do nothing from the next call on."""
+    """Suspend a principal: it and its agents can do nothing from the next call on."""
 
     id: PrincipalId
     reason: Note | None = None
@@ -164,8 +164,44 @@ class IssueToken(Command[IssuedToken]):
         return self
 
 
+class LinkIdentity(Command[TokenView]):
+    """Let an external identity (OIDC issuer and subject) act as a principal.
+
+    The link is a credential like any other: it has toolsets and an expiry and can be revoked. For
+    others only until they first used one, as with token_issue.
+    """
+
+    principal: PrincipalId
+    issuer: str = Field(min_length=1, max_length=500)
+    subject: str = Field(min_length=1, max_length=255)
+    ttl_seconds: int = Field(default=365 * 86_400, ge=1)
+    toolsets: Toolsets = ("core",)
+    read_only: bool = False
+
+    example: ClassVar[dict[str, Any]] = {
+        "principal": "prn_aaaaaaaaaaaaaaae",
+        "issuer": "https://login.example.com",
+        "subject": "248289761001",
+    }
+    traced: ClassVar[frozenset[str]] = frozenset({"ttl_seconds", "read_only"})
+
+
+class EnrolExternal(Command[TokenView]):
+    """Create a user for an external identity that signs in for the first time, and link it."""
+
+    name: Name
+    issuer: str = Field(min_length=1, max_length=500)
+    subject: str = Field(min_length=1, max_length=255)
+
+    example: ClassVar[dict[str, Any]] = {
+        "name": "dave",
+        "issuer": "https://login.example.com",
+        "subject": "1",
+    }
+
+
 class ListTokens(Command[TokenPage]):
-    """List credentials, newest first: your own, your agents', and all of them for instance admins."""
+    """List credentials, newest first: your own and your agents'; all for instance admins."""
 
     principal: PrincipalId | None = None
     limit: int = Limit

@@ -19,9 +19,32 @@ from scoped_mcp.kernel.ids import (
 from scoped_mcp.spine.entity import Entity
 
 TOOLSETS = frozenset(
-    "core scopes flow review audit temporal admin rules deployments secrets integrations connector "
-    "events notifications scheduling contracts policies blobs settings search templates tiering "
-    "portability all".split()
+    [
+        "core",
+        "scopes",
+        "flow",
+        "review",
+        "audit",
+        "temporal",
+        "admin",
+        "rules",
+        "deployments",
+        "secrets",
+        "integrations",
+        "connector",
+        "events",
+        "notifications",
+        "scheduling",
+        "contracts",
+        "policies",
+        "blobs",
+        "settings",
+        "search",
+        "templates",
+        "tiering",
+        "portability",
+        "all",
+    ]
 )
 """Every toolset a credential may hold; those that are not built yet are empty."""
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -66,6 +89,7 @@ class Principal(Entity):
         expires_at: When a delegate ends.
         recovered_at: When its credentials were last ended by a recovery.
         recovered_by: Who did that.
+        suspended_by: Who suspended it; who answers for it does not undo what an admin did.
     """
 
     KIND: ClassVar[str] = "principal"
@@ -82,6 +106,7 @@ class Principal(Entity):
     metadata: dict[str, JsonValue] = {}
     recovered_at: datetime | None = None
     recovered_by: PrincipalId | None = None
+    suspended_by: PrincipalId | None = None
 
 
 class CredentialState(StrEnum):
@@ -97,6 +122,7 @@ class Credential(Entity):
     Attributes:
         parent: The credential it was delegated from; it lives no longer than that.
         verifier: Salt and SHA-256 of the secret, as hexadecimal text.
+        external: For an external identity, which one: the mapping is the credential (ruling 10).
         environment: The one environment it is pinned to.
     """
 
@@ -107,6 +133,7 @@ class Credential(Entity):
     principal: PrincipalId
     parent: CredentialId | None = None
     verifier: str = Field(repr=False)
+    external: str | None = None
     state: CredentialState = CredentialState.LIVE
     expires_at: datetime
     toolsets: tuple[str, ...] = ("core",)

@@ -183,5 +183,3 @@ class LineageView(View):
 
     items: tuple[PathView, ...]
     next_cursor: str | None = None
-
-

@@ -3,9 +3,10 @@
 from scoped_mcp.layers.identity.operations import (
     credentials,
     delegation,
+    external,
     principals,
     relationships,
     whoami,
 )
 
-__all__ = ["credentials", "delegation", "principals", "relationships", "whoami"]
+__all__ = ["credentials", "delegation", "external", "principals", "relationships", "whoami"]

@@ -122,23 +122,7 @@ def issue(cmd: IssueToken, tx: WriteTx) -> IssuedToken:
     principal = _for_whom(tx, cmd)
     require_held(tx, cmd.toolsets)
     own = principal.id == tx.caller.principal
-    if not own:
-        tx.get(Principal, principal.id, Access.ADMIN)
-        if principal.kind == "team":
-            message = "a team does not act by itself"
-            raise InvalidError(message, hint="issue tokens for its members")
-        if store.enrolled(tx, principal):
-            message = f"{quote(principal.name)} has its own credential already"
-            hint = "it issues its own; if it lost it, principal_recover ends it and allows a new one"
-            raise DeniedError(message, hint=hint)
-        if tx.caller.agent and not logic.counts_as_agent(
-            principal.kind, [p.kind for p in store.sponsors(tx, principal)]
-        ):
-            message = "agents enrol agents only"
-            raise DeniedError(message, hint="ask your sponsor")
-    if principal.state is not PrincipalState.ACTIVE:
-        message = f"{quote(principal.name)} is {principal.state}"
-        raise ConflictError(message, hint="resume it first")
+    require_enrolable(tx, principal)
     cap = tx.caller.expires_at if own else principal.expires_at
     credential = Credential(
         id=tx.new_id(CredentialId),
@@ -147,23 +131,47 @@ def issue(cmd: IssueToken, tx: WriteTx) -> IssuedToken:
         verifier="",
         expires_at=expiry(tx, cmd.ttl_seconds, tx.limits.token_seconds, cap),
         toolsets=tuple(sorted(set(cmd.toolsets))),
-        read_only=cmd.read_only,
-        environment=cmd.environment,
+        read_only=cmd.read_only or (own and tx.caller.read_only),
+        environment=cmd.environment or (tx.caller.environment if own else None),
         issuer=tx.caller.principal,
     )
     return issued(tx, *mint(tx, credential))
 
 
+def require_enrolable(tx: WriteTx, principal: Principal) -> None:
+    """Refuse to give somebody a credential who has one, or to whom the caller may not.
+
+    Raises:
+        DeniedError: it has authenticated before, or it is not the caller's to enrol.
+        InvalidError: it does not act by itself.
+        ConflictError: it is not active.
+    """
+    if principal.id != tx.caller.principal:
+        tx.get(Principal, principal.id, Access.ADMIN)
+        if principal.kind == "team":
+            message = "a team does not act by itself"
+            raise InvalidError(message, hint="issue tokens for its members")
+        if principal.delegate:  # another token would hang on no lifeline (ruling 4)
+            message = f"{quote(principal.name)} is a delegate and has the token it was made with"
+            raise DeniedError(message, hint="end it with agent_stop and delegate again")
+        if store.enrolled(tx, principal):
+            message = f"{quote(principal.name)} has its own credential already"
+            hint = "it issues its own; if it is lost, principal_recover allows a new one"
+            raise DeniedError(message, hint=hint)
+        if tx.caller.agent and not store.is_agent(tx, principal):
+            message = "agents enrol agents only"
+            raise DeniedError(message, hint="ask your sponsor")
+    if principal.state is not PrincipalState.ACTIVE:
+        message = f"{quote(principal.name)} is {principal.state}"
+        raise ConflictError(message, hint="resume it first")
+
+
 def _for_whom(tx: WriteTx, cmd: IssueToken) -> Principal:
     if cmd.principal is not None:
-        found = tx.peek(Principal, cmd.principal)
-        if found is None:
-            message = f"there is no {quote(cmd.principal)} that you can see"
-            raise NotFoundError(message, hint="principal_list shows the principals")
-        return found
+        return tx.get(Principal, cmd.principal)
     name = cmd.name or ""
     found = store.by_name(tx, name)
-    if found is None:
+    if found is None or not tx.sees(found.id):
         made = tx.run(AddPrincipal(name=name, kind=cmd.kind or "agent"))
         return tx.get_known(Principal, made.id)
     if cmd.kind is not None and cmd.kind != found.kind:

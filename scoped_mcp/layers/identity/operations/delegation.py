@@ -105,11 +105,10 @@ def stop(cmd: StopAgent, tx: WriteTx) -> PrincipalView:
     above = store.delegators(one, list(store.sponsors(tx, one)))
     if tx.caller.principal not in {p.id for p in above}:
         message = f"{quote(one.name)} is not your delegate"
-        raise DeniedError(message, hint="whoami lists your delegates; principal_suspend stops others")
+        hint = "whoami lists your delegates; principal_suspend stops others"
+        raise DeniedError(message, hint=hint)
     for credential in store.live_credentials(tx, one.id):
         end(tx, credential, "stopped")
     if one.state is not PrincipalState.ARCHIVED:
         one = tx.put(one.but(state=PrincipalState.ARCHIVED), event="stopped")
     return view(tx, one)
-
-

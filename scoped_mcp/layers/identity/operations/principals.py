@@ -230,13 +230,26 @@ def archive(cmd: ArchivePrincipal, tx: WriteTx) -> PrincipalView:
 
 def _move(tx: WriteTx, public_id: str, state: PrincipalState, reason: str | None) -> PrincipalView:
     one = tx.get(Principal, public_id, Access.ADMIN)
-    if one.id == tx.house.principal:
-        message = "the house itself cannot be suspended"
-        raise DeniedError(message, hint="stop the server instead")
     if one.state is PrincipalState.ARCHIVED:
         message = f"{quote(one.name)} is archived"
         raise ConflictError(message, hint="create a new principal under another name")
     if one.state is state:
         return view(tx, one)
+    if state is PrincipalState.ACTIVE:
+        _require_may_resume(tx, one)
+    by = tx.caller.principal if state is PrincipalState.SUSPENDED else None
     verb = {"active": "resumed"}.get(state, state.value)
-    return view(tx, tx.put(one.but(state=state), reason=reason, event=verb))
+    return view(tx, tx.put(one.but(state=state, suspended_by=by), reason=reason, event=verb))
+
+
+def _require_may_resume(tx: ReadTx, one: Principal) -> None:
+    by = one.suspended_by
+    mine = by == tx.caller.principal or (by is not None and answers_for(tx, by))
+    if not mine and not store.instance_admin(tx):
+        message = f"{quote(one.name)} was suspended by somebody you do not answer for"
+        raise DeniedError(message, hint="ask an administrator of the organisation")
+
+
+def answers_for(tx: ReadTx, principal: str) -> bool:
+    """Whether the caller answers for a principal."""
+    return tx.key(principal) in store.answered_for(tx, tx.caller.principal)

@@ -17,11 +17,12 @@ from scoped_mcp.layers.identity.model import (
 )
 from scoped_mcp.layers.identity.model.views import Recovered
 from scoped_mcp.layers.identity.operations.principals import ref
+from scoped_mcp.spine.authorise import shown
 from scoped_mcp.spine.declare import Effect, catalogue, handles
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.run import shown
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.run import Spine
     from scoped_mcp.spine.tx import ReadTx
 
@@ -57,7 +58,7 @@ def whoami(_cmd: WhoAmI, tx: ReadTx) -> WhoAmIView:
     )
 
 
-async def catalogue_of(spine: Spine, token: str) -> frozenset[str]:
+async def catalogue_of(spine: Spine, token: Proof) -> frozenset[str]:
     """The names of the operations that exist for a credential; leaves no trace, shows no data.
 
     Raises:
@@ -70,12 +71,10 @@ async def catalogue_of(spine: Spine, token: str) -> frozenset[str]:
     return await spine.look(names, token)
 
 
-async def verify(spine: Spine, token: str) -> tuple[str, str]:
+async def verify(spine: Spine, token: Proof) -> tuple[str, str]:
     """The ids of the principal and credential that a token proves, for transports that must know.
 
     Raises:
         UnauthenticatedError: the credential is missing, wrong, expired or revoked.
     """
-    return await spine.look(
-        lambda tx: (str(tx.caller.principal), str(tx.caller.credential)), token
-    )
+    return await spine.look(lambda tx: (str(tx.caller.principal), str(tx.caller.credential)), token)

@@ -22,7 +22,7 @@ from scoped_mcp.layers.identity.model import (
 )
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.caller import Caller, Origin
+from scoped_mcp.spine.caller import Caller, External, Origin
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.tx import everything
 from scoped_mcp.storage.path import last_seen, registry
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 for _kind, _table in (
@@ -50,6 +51,12 @@ _LIVE = (
     everything(Credential)
     .where(credentials.c.principal == bindparam("principal"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+)
+_EXTERNAL = (
+    everything(Credential)
+    .where(credentials.c.external == bindparam("external"))
+    .where(credentials.c.state == CredentialState.LIVE.value)
+    .order_by(credentials.c.id.desc())
 )
 _SPONSORED = everything(Principal).where(principals.c.sponsor == bindparam("sponsor"))
 _NAMED = (
@@ -84,25 +91,42 @@ _TO = (
 _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 
 
-def authenticate(tx: ReadTx, token: str) -> Caller:
-    """A token becomes a caller, or nobody. Same work and same words whatever is wrong.
+def authenticate(tx: ReadTx, proof: Proof) -> Caller:
+    """A proof becomes a caller, or nobody. Same work and same words whatever is wrong.
 
-    1. the token has the shape of one, and its secret matches the stored verifier
+    1. the token has the shape of one, and its secret matches the stored verifier; or a face has
+       verified an external identity that is linked to a principal
     2. the credential, and every one above it, is live and unexpired
     3. the principal, and every sponsor above it up to the first user, is active
 
     Raises:
         UnauthenticatedError: one of these does not hold.
     """
-    found = logic.split(token)
-    public_id, secret = found if found is not None else ("", "")
-    credential = tx.peek(Credential, public_id) if found is not None else None
-    verifier = logic.NO_VERIFIER if credential is None else credential.verifier
-    proven = logic.matches(secret, verifier)  # 1
-    if credential is None or not proven or not alive(tx, credential):  # 2, 3
+    credential = _proven(tx, proof) if isinstance(proof, str) else linked(tx, proof)  # 1
+    if credential is None or not alive(tx, credential):  # 2, 3
         message = "the credential is missing, wrong, expired or revoked"
         raise UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
-    return _caller(tx, credential)
+    caller = _caller(tx, credential)
+    if isinstance(proof, External) and proof.expires_at < credential.expires_at:
+        return replace(caller, expires_at=proof.expires_at)
+    return caller
+
+
+def _proven(tx: ReadTx, token: str) -> Credential | None:
+    found = logic.split(token)
+    public_id, secret = found if found is not None else ("", "")
+    credential = None if found is None else tx.peek(Credential, public_id)
+    verifier = credential.verifier if credential and credential.verifier else logic.NO_VERIFIER
+    return credential if logic.matches(secret, verifier) else None
+
+
+def linked(tx: ReadTx, proof: External) -> Credential | None:
+    """The unrevoked credential that an external identity is (ruling 10)."""
+    if proof.expires_at <= tx.now:
+        return None
+    name = logic.external_name(proof.issuer, proof.subject)
+    found = tx.entities(Credential, _EXTERNAL, {"external": name})
+    return found[0] if found else None
 
 
 def alive(tx: ReadTx, credential: Credential) -> bool:
@@ -133,6 +157,11 @@ def sponsors(tx: ReadTx, principal: Principal) -> Iterator[Principal]:
         if above.kind == "user":
             return
         principal = above
+
+
+def is_agent(tx: ReadTx, principal: Principal) -> bool:
+    """Whether a principal counts as an agent (ruling 7)."""
+    return logic.counts_as_agent(principal.kind, [p.kind for p in sponsors(tx, principal)])
 
 
 def delegators(principal: Principal, above: list[Principal]) -> list[Principal]:

@@ -254,9 +254,7 @@ def _version(tx: ReadTx, one: Object) -> VersionView:
     )
 
 
-def _diff(
-    tx: ReadTx, thing: Object, first: int, last: int
-) -> tuple[dict[str, JsonValue], ...]:
+def _diff(tx: ReadTx, thing: Object, first: int, last: int) -> tuple[dict[str, JsonValue], ...]:
     sight = store.sight(tx, thing)
     ends: list[dict[str, JsonValue]] = []
     for version in (first, last):

@@ -40,9 +40,7 @@ def found(cmd: FoundHouse, tx: WriteTx) -> FirstView:
     """One transaction, one entry: before it there is nothing, after it a house with an owner."""
     house = tx.put(identity.Principal(id=cmd.house, name="house", kind="service"))
     first = tx.put(
-        identity.Principal(
-            id=tx.new_id(PrincipalId), name=cmd.name, kind="user", creator=house.id
-        )
+        identity.Principal(id=tx.new_id(PrincipalId), name=cmd.name, kind="user", creator=house.id)
     )
     root = tx.put(Scope(id=cmd.root, name="root", owner=first.id, root=True))
     tx.put(Organisation(id=cmd.organisation, house=house.id, root=root.id))
@@ -73,35 +71,63 @@ def _root_role(tx: ReadTx, principal: str) -> Role | None:
     return store.role_in(tx, tx.known_key(tx.house.root), principal)[0]
 
 
-def active_root_owners(tx: ReadTx) -> set[str]:
-    """The root owners that can act."""
-    found: set[str] = set()
-    for one in store.owners(tx, tx.house.root):
+def able_owners(tx: ReadTx, scope: str) -> dict[str, set[str]]:
+    """The owners of a scope that can act by themselves, each with whose suspension stops it.
+
+    A delegate's place is worth its delegator's, and a team acts through others: neither can stay
+    behind alone.
+    """
+    found: dict[str, set[str]] = {}
+    for one in store.owners(tx, scope):
         principal = tx.get_known(identity.Principal, one.principal)
-        if principal.state is identity.PrincipalState.ACTIVE:
-            found.add(one.principal)
+        above = [principal, *identity.sponsors(tx, principal)]
+        active = all(p.state is identity.PrincipalState.ACTIVE for p in above)
+        if active and not principal.delegate and principal.kind != "team":
+            found[one.principal] = {p.id for p in above}
     return found
 
 
 def keep_an_owner(tx: WriteTx, entity: Entity, _content: bytes) -> None:
-    """The last active root owner stays, and nobody recovers who holds more (rulings 1 and 6).
+    """The last active root owner stays (ruling 6).
 
     Raises:
         ConflictError: no active owner of the root scope would be left.
-        DeniedError: the principal to recover holds more in the root scope than the caller.
     """
     if not isinstance(entity, identity.Principal) or entity.version == 1 or tx.caller.house:
         return
-    stopped = entity.state is not identity.PrincipalState.ACTIVE
-    if stopped and active_root_owners(tx) == {entity.id}:
+    if entity.state is identity.PrincipalState.ACTIVE:
+        return
+    able = able_owners(tx, tx.house.root)
+    if able and all(entity.id in stopping for stopping in able.values()):
         message = "the last active owner of the root scope stays"
         raise ConflictError(message, hint="give the root scope another owner first")
-    before = tx.get_known(identity.Principal, entity.id)
-    if before.recovered_at != entity.recovered_at:
-        mine, theirs = _root_role(tx, tx.caller.principal), _root_role(tx, entity.id)
-        if theirs is not None and (mine is None or logic.RANK[mine] < logic.RANK[theirs]):
-            message = "nobody recovers who holds more than they do"
-            raise DeniedError(message, hint="ask an owner of the root scope, or the operator")
 
 
-ports.entity_guards.append(keep_an_owner)
+def make_nobody_more(tx: WriteTx, entity: Entity, _content: bytes) -> None:
+    """Nobody becomes somebody who holds more in the root scope than they do (ruling 1).
+
+    Raises:
+        DeniedError: whom the caller recovers, enrols or puts into a team would hold more.
+    """
+    subject = _made(tx, entity)
+    if subject is None or tx.caller.house:
+        return
+    if not logic.holds(_root_role(tx, tx.caller.principal), _root_role(tx, subject)):
+        message = "nobody recovers, enrols or makes who holds more than they do"
+        raise DeniedError(message, hint="ask an owner of the root scope, or the operator")
+
+
+def _made(tx: ReadTx, entity: Entity) -> str | None:
+    """Whose place in the root scope this change could give to somebody."""
+    if isinstance(entity, identity.Credential):
+        new = entity.version == 1 and entity.principal != tx.caller.principal
+        return entity.principal if new else None
+    if isinstance(entity, identity.Relationship):
+        return entity.target if entity.active and entity.label == "member_of" else None
+    if isinstance(entity, identity.Principal) and entity.version > 1:
+        before = tx.get_known(identity.Principal, entity.id)
+        return None if before.recovered_at == entity.recovered_at else entity.id
+    return None
+
+
+ports.entity_guards += [keep_an_owner, make_nobody_more]

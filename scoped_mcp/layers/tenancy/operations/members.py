@@ -19,7 +19,7 @@ from scoped_mcp.layers.tenancy.model import (
     Scope,
     ScopeView,
 )
-from scoped_mcp.layers.tenancy.operations.founding import active_root_owners
+from scoped_mcp.layers.tenancy.operations.founding import able_owners
 from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, view
 from scoped_mcp.spine.declare import Access, Effect, handles
 
@@ -108,11 +108,11 @@ def _require_may(tx: ReadTx, scope: Scope, before: Role | None, cmd: AddMember) 
 
 
 def _require_own_side(tx: ReadTx, scope: Scope, known: identity.Principal) -> None:
-    caller = tx.caller
-    if not caller.agent or scope.owner != caller.principal:
+    owner = tx.get_known(identity.Principal, scope.owner)
+    if not tx.caller.agent or not identity.is_agent(tx, owner):
         return
-    allowed = {*caller.sponsors, caller.principal}
-    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, caller.principal):
+    allowed = {owner.id, *(one.id for one in identity.sponsors(tx, owner))}
+    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):
         return
     message = "an agent brings only its delegates and the users it answers to into its own scope"
     raise DeniedError(message, hint="add your sponsor as owner and ask it to add others")
@@ -124,10 +124,7 @@ def require_another_owner(tx: ReadTx, scope: Scope, leaving: str) -> None:
     Raises:
         ConflictError: nobody else owns it.
     """
-    others = {one.principal for one in store.owners(tx, scope.id)}
-    if scope.root:
-        others &= active_root_owners(tx)
-    if not others - {leaving}:
+    if not able_owners(tx, scope.id).keys() - {leaving}:
         message = "the last owner of a scope stays"
         raise ConflictError(message, hint="make another member owner first, or scope_transfer")
 

@@ -87,7 +87,8 @@ def _versions(cmd: ShareObject, thing: Object) -> int | None:
         return 1 if cmd.history else thing.version
     if cmd.access != "read" or cmd.history:
         message = "a pinned share is `read` and shows that version alone"
-        raise InvalidError(message, hint="leave pin_version out, or send access `read` without history")
+        hint = "leave pin_version out, or send access `read` without history"
+        raise InvalidError(message, hint=hint)
     if cmd.pin_version > thing.version:
         message = f"there is no version {cmd.pin_version}"
         raise InvalidError(message, hint=f"the newest version is {thing.version}")

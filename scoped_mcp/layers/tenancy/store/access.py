@@ -1,5 +1,6 @@
-"""What a caller may do with objects, scopes, memberships and projections: once one by one, once as
-a filter for lists. The two agree, always: the reference model in `tests/model/` holds them together.
+"""What a caller may do with objects, scopes, memberships and projections.
+
+Once one by one, once as a filter for lists. The two agree, always.
 """
 
 from __future__ import annotations
@@ -38,11 +39,23 @@ def _standing(tx: ReadTx, principal: str) -> Standing:
     roles: dict[int, Role] = {}
     for scope, role in facts.place(tx, keys):
         roles[scope] = logic.best((role, roles.get(scope, role))) or role
+    left = _fallen(tx, principal)
+    roles.update(dict.fromkeys(left, Role.OWNER))
     found = logic.standing(roles, facts.nodes_of(tx, roles))
     one = tx.peek(identity.Principal, principal)
     if one is not None and one.delegate and one.sponsor is not None:
-        return logic.within(found, standing_of(tx, one.sponsor))
+        made = facts.made_by(tx, [own]) | left
+        return logic.within(found, standing_of(tx, one.sponsor), made)
     return found
+
+
+def _fallen(tx: ReadTx, principal: str) -> frozenset[int]:
+    """The scopes that ended delegates made and still owned: they are the principal's (ruling 5)."""
+    ended = identity.heirs_of(tx, principal)
+    if not ended:
+        return frozenset()
+    owned = {scope for scope, role in facts.place(tx, ended) if role is Role.OWNER}
+    return facts.made_by(tx, ended) & owned
 
 
 def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role | None]:

@@ -92,6 +92,11 @@ _NAMED = (
     .where(scopes.c.name == bindparam("name"))
     .where(scopes.c.state != ScopeState.ARCHIVED.value)
 )
+_MADE = (
+    select(scopes.c.id)
+    .where(scopes.c.owner.in_(bindparam("keys", expanding=True)))
+    .where(scopes.c.root == 0)
+)
 _OFFERED = (
     everything(Scope)
     .where(scopes.c.transfer_to == bindparam("principal"))
@@ -169,6 +174,11 @@ def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
         for row in tx.rows(_SHOWN, {"keys": list(keys)}):
             found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
     return found
+
+
+def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
+    """The scopes that principals own."""
+    return frozenset(row.id for row in tx.rows(_MADE, {"keys": sorted(principals)}))
 
 
 def named(tx: ReadTx, owner: str, name: str) -> Scope | None:

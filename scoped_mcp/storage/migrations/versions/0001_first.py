@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.Column("parent", Key),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("expires_at", sa.Text, nullable=False),
+        sa.Column("external", sa.Text),
         sa.ForeignKeyConstraint(
             ["id", "version", "entry"],
             ["versions.id", "versions.version", "versions.entry"],
@@ -139,6 +140,7 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_credentials_parent", "credentials", ["parent"])
+    op.create_index("ix_credentials_external", "credentials", ["external"])
     op.create_index("ix_credentials_principal", "credentials", ["principal"])
     op.create_index("ix_credentials_version", "credentials", ["id", "version", "entry"])
     op.create_table(

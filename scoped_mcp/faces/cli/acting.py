@@ -1,0 +1,132 @@
+"""How a command reaches the house: as the principal of `SCOPED_MCP_TOKEN`, along the one path."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+import scoped_mcp
+from scoped_mcp.app import Scoped, Session
+from scoped_mcp.config import Settings
+from scoped_mcp.kernel.errors import Code, InvalidError, NotFoundError, ScopedError
+from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.ids import PrincipalId
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.spine.caller import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+ORIGIN = Origin(face="cli", client=f"scoped-mcp {scoped_mcp.__version__}")
+PAGE = 100
+
+
+def settings(db: str | None) -> Settings:
+    """What the environment says, and the database that the command names.
+
+    Raises:
+        InvalidError: a variable of the environment cannot be read.
+    """
+    try:
+        return Settings() if db is None else Settings(db=db)
+    except (SettingsError, ValidationError) as error:
+        message = "a SCOPED_MCP_ variable of the environment cannot be read"
+        raise InvalidError(message, hint=str(error).replace("\n", " ")[:200]) from None
+
+
+def token_of(read: Settings) -> str:
+    """The caller's credential.
+
+    Raises:
+        UnauthenticatedError: there is none.
+    """
+    if read.token:
+        return read.token
+    message = "SCOPED_MCP_TOKEN is not set"
+    hint = "set it to a token that `scoped-mcp init` or `scoped-mcp token issue` printed"
+    raise UnauthenticatedError(message, hint=hint)
+
+
+def act(db: str | None, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Open the house and do something in it as the caller.
+
+    Raises:
+        ScopedError: it was refused.
+    """
+    read = settings(db)
+    token = token_of(read)
+
+    async def run() -> T:
+        async with Scoped.open(read.db, settings=read) as scoped:
+            return await work(Session(scoped.spine, token, ORIGIN))
+
+    return asyncio.run(run())
+
+
+def call(db: str | None, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Do one operation as the caller; arguments that are None are left out.
+
+    Raises:
+        ScopedError: it was refused.
+    """
+    return act(db, lambda session: session.call(operation, given(arguments)))
+
+
+def given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that somebody named."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+async def listed(
+    session: Session, operation: str, filters: dict[str, Any], limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """A list of up to `limit` items, over as many pages as that takes."""
+    items: list[dict[str, Any]] = []
+    while True:
+        wanted = {**filters, "limit": min(PAGE, limit - len(items)), "cursor": cursor}
+        found = await session.call(operation, given(wanted))
+        items += found["items"]
+        cursor = found.get("next_cursor")
+        if cursor is None or len(items) >= limit:
+            return given({"items": items, "next_cursor": cursor})
+
+
+async def principal_id(session: Session, name: str) -> str:
+    """The id of a principal that was given by name or id.
+
+    One's own name and those of one's delegates are known from `whoami`; others are looked up, which
+    is for instance admins.
+
+    Raises:
+        NotFoundError: there is none of that name, or the caller may not look it up.
+    """
+    if is_id(name):
+        return name
+    me = await session.call("whoami")
+    for one in (me["principal"], *me.get("delegates", ())):
+        if one["name"] == name:
+            return str(one["id"])
+    hint = "`scoped-mcp principal list` shows the principals"
+    try:
+        found = (await session.call("principal.list", {"name": name}))["items"]
+    except ScopedError as error:
+        if error.code not in {Code.DENIED, Code.NOT_FOUND}:
+            raise
+        found, hint = [], "give its id: looking names up is for instance admins"
+    if found:
+        return str(found[0]["id"])
+    message = f"there is no principal named {quote(name)}"
+    raise NotFoundError(message, hint=hint)
+
+
+def is_id(text: str) -> bool:
+    """Whether this is the id of a principal, not its name."""
+    try:
+        PrincipalId.parse(text)
+    except ValueError:
+        return False
+    return True

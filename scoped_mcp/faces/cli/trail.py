@@ -1,0 +1,142 @@
+"""`audit`: the trail is read, followed, verified."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scoped_mcp.faces.cli import acting, show
+from scoped_mcp.faces.cli.options import Count, Cursor, Db, Json, moment
+
+if TYPE_CHECKING:
+    from scoped_mcp.app import Session
+
+app = typer.Typer(help="Read and verify the trail.", no_args_is_help=True)
+COLUMNS = {
+    "at": "at",
+    "id": "id",
+    "principal": "principal",
+    "operation": "operation",
+    "outcome": "outcome",
+    "code": "code",
+    "target": "target",
+    "face": "face",
+}
+POLL_SECONDS = 1.0
+PAGES_A_POLL = 50
+
+
+@app.command()
+def log(  # noqa: PLR0913 - every filter of the operation
+    about: Annotated[str | None, typer.Option(help="Only what touched this id.")] = None,
+    principal: Annotated[
+        str | None, typer.Option(help="Only what this principal did: a name or an id.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="Only what came by this session.")] = None,
+    operation: Annotated[
+        str | None, typer.Option(help="Only this operation, such as object.create.")
+    ] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only done, denied or failed.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this time on (RFC 3339), or how long ago: 2h.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this time, or how long ago.")] = None,
+    limit: Count = 20,
+    cursor: Cursor = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what is new, until interrupted.")
+    ] = False,  # noqa: FBT002 - typer's way
+    db: Db = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Read the trail, newest first: what you did, your agents did, and what touched yours.
+
+    With --follow oldest first, one JSON object a line with --json; each look is itself traced.
+    """
+    if follow and (until or cursor):
+        message = "--follow goes on from now; leave --until and --cursor out"
+        raise typer.BadParameter(message)
+    filters: dict[str, Any] = {
+        "about": about,
+        "session": session,
+        "operation": operation,
+        "outcome": outcome,
+        "since": moment(since).isoformat() if since else None,
+        "until": moment(until).isoformat() if until else None,
+    }
+
+    async def work(caller: Session) -> None:
+        if principal:
+            filters["principal"] = await acting.principal_id(caller, principal)
+        found = await acting.listed(caller, "audit.list", filters, limit, cursor)
+        if not follow:
+            show.page(found, COLUMNS, in_json=json)
+            return
+        await _follow(caller, filters, found["items"], in_json=json)
+
+    with contextlib.suppress(KeyboardInterrupt) if follow else contextlib.nullcontext():
+        acting.act(db, work)
+
+
+async def _follow(
+    caller: Session, filters: dict[str, Any], first: list[dict[str, Any]], *, in_json: bool
+) -> None:
+    """Print entries as they come, oldest first: each look asks from the last one's time on."""
+    new, last = first, filters.get("since")
+    shown: dict[str, str] = {}
+    while True:
+        for entry in reversed(new):
+            if in_json:
+                show.as_json(entry)
+            else:
+                show.rows(COLUMNS, [entry])
+            last = entry["at"]
+            shown[entry["id"]] = entry["at"]
+        shown = {entry: at for entry, at in shown.items() if at == last}
+        await asyncio.sleep(POLL_SECONDS)
+        wanted = {**filters, "since": last}
+        found = await acting.listed(
+            caller, "audit.list", wanted, acting.PAGE * PAGES_A_POLL, cursor=None
+        )
+        new = [entry for entry in found["items"] if entry["id"] not in shown]
+
+
+@app.command()
+def verify(
+    first: Annotated[
+        int | None, typer.Option("--from", min=1, help="From this position on.")
+    ] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, help="Up to this position.")] = None,
+    db: Db = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Recompute the whole chain and every state; name the first bad entry and exit with 1.
+
+    For auditors and owners of the root scope.
+    """
+    asked = acting.given({"from_seq": first, "to_seq": last})
+
+    async def work(session: Session) -> dict[str, Any]:
+        return await show.patiently(session.call("audit.verify", asked), "verifying the trail")
+
+    found = acting.act(db, work)
+    if json:
+        show.as_json(found)
+    if found["ok"]:
+        if not json:
+            counts = f"{found['entries']} entries and {found['versions']} versions verify"
+            show.line(f"{counts}; the head is {found['head']}")
+        return
+    problem = found["problem"]
+    where = f"entry {problem['seq']}" + (f" ({problem['entry']})" if problem.get("entry") else "")
+    said = f"{where} is bad ({problem['problem']}): {problem['detail']}"
+    if json:
+        show.note(said)
+    else:
+        show.line(said)
+    raise typer.Exit(1)

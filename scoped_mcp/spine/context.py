@@ -1,0 +1,66 @@
+"""What the operations of one transaction share, and what each leaves for the trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from scoped_mcp.kernel.clock import Entropy
+    from scoped_mcp.kernel.limits import Limits
+    from scoped_mcp.spine.caller import Caller
+    from scoped_mcp.spine.declare import Command
+    from scoped_mcp.spine.entity import Entity
+    from scoped_mcp.spine.tx import WriteTx
+    from scoped_mcp.storage.connection import Conn
+
+
+@dataclass(frozen=True)
+class House:
+    """What never changes about an organisation."""
+
+    organisation: str
+    principal: str
+    root: str
+
+
+@dataclass
+class Record:
+    """One operation on its way to its trace entry."""
+
+    operation: str
+    key: int
+    public_id: str
+    parent: str | None = None
+    asked: dict[str, Any] = field(default_factory=lambda: {})
+    arguments: bytes = b""
+    target: str | None = None
+    owner: str | None = None
+    scope: str | None = None
+    rules: tuple[str, ...] = ()
+    changes: list[dict[str, Any]] = field(default_factory=lambda: [])
+    events: list[tuple[str, str, int]] = field(default_factory=lambda: [])
+    authority: bool = False
+    repeated: bool = False
+
+
+@dataclass
+class Context:
+    """What the operations of one transaction share."""
+
+    conn: Conn
+    now: datetime
+    house: House
+    limits: Limits
+    entropy: Entropy
+    secret: bytes
+    next_entry: int
+    perform: Callable[[WriteTx, Command[Any]], Any]
+    caller: Caller
+    records: list[Record] = field(default_factory=lambda: [])
+    entities: dict[str, Entity] = field(default_factory=lambda: {})
+    keys: dict[str, int] = field(default_factory=lambda: {})
+    memo: dict[Any, Any] = field(default_factory=lambda: {})

@@ -1,0 +1,191 @@
+"""A fresh house for every test, a clock that stands still, and alice, bob and mallory.
+
+    async def test_something(house: Home, alice: Session) -> None:
+        made = await alice.call("object.create", {"type": "note", "data": {}})
+        house.clock.advance(60)
+
+The house is copied from a template made once a test session, so a test pays for a copy of a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+from scoped_mcp import Scoped, Session
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+WEEK = 7 * 86_400
+
+# Timing is the machine's affair, not a property; a failure is repeated by its printed seed.
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("house")
+
+
+class FixedClock:
+    """A clock that moves when told to: the time of day and the seconds since boot together."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+        self._elapsed = 1_000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def elapsed(self) -> float:
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+        self._elapsed += seconds
+
+    def set(self, now: datetime) -> None:
+        """Let time pass until `now`."""
+        self.advance((now - self._now).total_seconds())
+
+    def jump(self, seconds: float) -> None:
+        """Set the time of day wrong: the seconds since boot do not move."""
+        self._now += timedelta(seconds=seconds)
+
+
+class FixedEntropy:
+    """Chance that is the same in every run: one stream a caller (ruling 68)."""
+
+    def __init__(self, seed: str = "") -> None:
+        self._seed = seed
+        self._drawn: Counter[str] = Counter()
+
+    def draw(self, stream: str, size: int) -> bytes:
+        self._drawn[stream] += 1
+        name = f"{self._seed}/{stream}/{self._drawn[stream]}"
+        return hashlib.shake_256(name.encode()).digest(size)
+
+
+@dataclass
+class Home:
+    """An open house and those who live in it.
+
+    Attributes:
+        scoped: The open house.
+        path: Its database file.
+        clock: Its clock.
+        root_token: The token of the first principal.
+        root: A session of the first principal.
+    """
+
+    scoped: Scoped
+    path: Path
+    clock: FixedClock
+    root_token: str
+    root: Session
+    tokens: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    async def user(self, name: str, toolsets: Iterable[str] = ("all",), **limits: Any) -> Session:
+        """A session of the user with this name, who is created on first use."""
+        return await self._enrol(name, "user", toolsets, limits)
+
+    async def agent(
+        self,
+        name: str,
+        toolsets: Iterable[str] = ("all",),
+        of: Session | None = None,
+        **limits: Any,
+    ) -> Session:
+        """A session of an agent: root's, or a delegate of `of`."""
+        if of is None:
+            return await self._enrol(name, "agent", toolsets, limits)
+        asked = {"name": name, "ttl_seconds": WEEK, "toolsets": list(toolsets), **limits}
+        made = await of.call("agent.delegate", asked)
+        self.tokens[name], self.ids[name] = made["token"], made["principal"]["id"]
+        return await self.scoped.session(made["token"])
+
+    def token(self, name: str) -> str:
+        """The newest token of a principal that was made here."""
+        return self.tokens[name]
+
+    def id(self, name: str) -> str:
+        """The id of a principal that was made here."""
+        return self.ids[name]
+
+    async def _enrol(
+        self, name: str, kind: str, toolsets: Iterable[str], limits: dict[str, Any]
+    ) -> Session:
+        if name not in self.tokens:
+            asked = {"name": name, "kind": kind, "ttl_seconds": WEEK, "toolsets": list(toolsets)}
+            made = await self.root.call("token.issue", asked | limits)
+            self.tokens[name], self.ids[name] = made["token"], made["principal"]["id"]
+        return await self.scoped.session(self.tokens[name])
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A founded house that no test writes to, and its first token."""
+    path = tmp_path_factory.mktemp("template") / "scoped.db"
+    token = asyncio.run(Scoped.create(f"sqlite:///{path}", name="root", clock=FixedClock()))
+    return path, token
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """The clock of this test's house."""
+    return FixedClock()
+
+
+@pytest.fixture
+def database_path(template: tuple[Path, str], tmp_path: Path) -> Path:
+    """A database of this test's own, not opened yet."""
+    source, _ = template
+    path = tmp_path / source.name
+    for suffix in ("", ".key"):
+        shutil.copy2(f"{source}{suffix}", f"{path}{suffix}")
+    return path
+
+
+@pytest_asyncio.fixture
+async def house(
+    template: tuple[Path, str], database_path: Path, clock: FixedClock
+) -> AsyncIterator[Home]:
+    """A fresh house."""
+    _, token = template
+    async with Scoped.open(f"sqlite:///{database_path}", clock=clock) as scoped:
+        root = await scoped.session(token)
+        me = await root.call("whoami")
+        ids = {"root": me["principal"]["id"]}
+        yield Home(scoped, database_path, clock, token, root, {"root": token}, ids)
+
+
+@pytest_asyncio.fixture
+async def alice(house: Home) -> Session:
+    """A user."""
+    return await house.user("alice")
+
+
+@pytest_asyncio.fixture
+async def bob(house: Home) -> Session:
+    """Another user."""
+    return await house.user("bob")
+
+
+@pytest_asyncio.fixture
+async def mallory(house: Home) -> Session:
+    """A user who has no access to anything and wants it all."""
+    return await house.user("mallory")

@@ -1,0 +1,273 @@
+"""Bad input through MCP: refused in our words, with a hint, and nothing of it stored.
+
+Every tool and every field, generated from the catalogue, over the real HTTP stack in process; what
+goes over the wire is written here byte by byte, because client libraries refuse some of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scoped_mcp.kernel.ids import Id
+from scoped_mcp.spine.declare import Operation, catalogue
+from scoped_mcp.storage import driver
+from scoped_mcp.storage.metadata import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from httpx2 import AsyncClient
+
+    from tests.faces.conftest import Face
+
+HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+REFUSED = {"invalid", "not_found"}
+LEAKS = re.compile(
+    r"Traceback|pydantic|sqlite|sqlalchemy|psycopg|aiosqlite|site-packages|\.py\b|input_value"
+    r"|\b[A-Z]\w*(Error|Exception)\b|NoneType|<class|JSONDecode|\bdict\b|\btuple\b|\bUTF-8 codec",
+    re.IGNORECASE,
+)
+TOOLS = [operation for operation in catalogue.values() if operation.tool]
+TRACES = {"entries", "chain_heads", "last_seen", "alembic_version"}
+LONG = "".join(f"{n:05}" for n in range(2_000))  # any 65 characters of it stand in it once
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A value as it stands in the request.
+
+    Attributes:
+        json: Its JSON text, which need not be JSON.
+        refused: Whether nothing takes it, whatever the field.
+    """
+
+    label: str
+    json: str
+    refused: bool = False
+
+
+def text(label: str, value: Any, *, refused: bool = False) -> Bad:
+    return Bad(label, json.dumps(value), refused)
+
+
+ANYWHERE = [
+    text("SQL", "x'; DROP TABLE objects; --"),
+    text("HTML", "<script>alert(1)</script>&lt;b>"),
+    text("a format string", "{0.__class__} %s %n ${jndi:x} {{7*7}}"),
+    text("a path", "../../../../etc/passwd"),
+    text("an empty string", ""),
+    text("blanks", " \t\n "),
+    text("10,000 characters", LONG),
+    text("NUL", "a\x00b", refused=True),
+    text("bidi", "abc\u202edef"),
+    text("a control character", "a\x1b[31mb"),
+    Bad("a lone surrogate", '"a\\ud800b"', refused=True),
+    Bad("a key with a lone surrogate", '{"\\udfff": 1}', refused=True),
+    Bad("a key with NUL", '{"a\\u0000": 1}', refused=True),
+    text("a token's shape", "smcp_" + "a" * 16 + "_" + "b" * 20),
+    text("a number", 7),
+    text("a negative number", -1),
+    text("zero", 0),
+    text("a float", 1.5),
+    Bad("a huge integer", "9" * 400, refused=True),
+    text("2^53", 2**53, refused=True),
+    text("beyond 64 bits", 2**64, refused=True),
+    Bad("a float beyond all", "1e999", refused=True),
+    text("true", True),  # noqa: FBT003 - the value is the point
+    text("false", False),  # noqa: FBT003
+    text("a list", ["a", 1, None]),
+    text("an empty list", []),
+    text("an object", {"$ne": None}),
+    text("an empty object", {}),
+    text("a list of lists", [[[]]]),
+    Bad("depth 70", "[" * 70 + "]" * 70, refused=True),
+    Bad("depth 70 of objects", '{"a":' * 70 + "1" + "}" * 70, refused=True),
+    Bad("depth 900", "[" * 900 + "]" * 900, refused=True),
+    Bad("duplicate keys", '{"a": 1, "a": 2}'),
+]
+IDS = [
+    text("upper case", "OBJ_AAAAAAAAAAAAAAAA", refused=True),
+    text("too short", "obj_aaaa", refused=True),
+    text("too long", "obj_" + "a" * 17, refused=True),
+    text("a blank behind", "obj_aaaaaaaaaaaaaaaa ", refused=True),
+    text("a line behind", "obj_aaaaaaaaaaaaaaaa\n", refused=True),
+    text("another alphabet", "obj_аaaaaaaaaaaaaaaa", refused=True),  # noqa: RUF001 - Cyrillic а
+    text("no prefix", "a" * 16, refused=True),
+    text("a URN", "scoped:object:org:obj_aaaaaaaaaaaaaaaa", refused=True),
+]
+NUMBERS = [
+    text("negative", -5, refused=True),
+    text("none at all", 0, refused=True),
+    text("a number as text", "5", refused=True),
+    text("beyond", 10**9),
+]
+CURSORS = [
+    text("forged", "AAAAAAAAAAAAAAAAAAAAAG9ial9hYWFhYWFhYWFhYWFhYWFh", refused=True),
+    text("no base 64", "!!!!", refused=True),
+    text("an id", "obj_aaaaaaaaaaaaaaaa", refused=True),
+    text("text beyond ASCII", "ü" * 20, refused=True),
+    text("SQL in a cursor", "' OR 1=1 --", refused=True),
+]
+
+
+@dataclass
+class Wire:
+    """A line to the face, an eye on the database, and what was found wrong."""
+
+    http: AsyncClient
+    path: Path
+    wrong: list[str] = field(default_factory=list)
+    calls: int = 0
+
+    async def send(self, tool: str, arguments: str) -> tuple[str, dict[str, Any]]:
+        """Call a tool with these bytes as its arguments; the code of the answer, and its error."""
+        body = (
+            '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":'
+            f'{json.dumps(tool)},"arguments":{arguments}}}}}'
+        )
+        self.calls += 1
+        answer = await self.http.post("/mcp", content=body.encode(), headers=HEADERS)
+        try:
+            said = answer.json()
+        except ValueError:
+            return f"HTTP {answer.status_code}: {answer.text[:200]}", {}
+        if "result" not in said:
+            return f"no result: {json.dumps(said)[:300]}", {}
+        content = said["result"]["structuredContent"]
+        if not said["result"].get("isError"):
+            return "done", {}
+        return content["error"]["code"], content["error"]
+
+    async def expect_refusal(self, label: str, tool: str, arguments: str) -> None:
+        await self.probe(label, tool, arguments, refused=True)
+
+    async def probe(self, label: str, tool: str, arguments: str, *, refused: bool) -> None:
+        """Send it and note everything that is not as it must be."""
+        before = rows(self.path)
+        code, error = await self.send(tool, arguments)
+        complaints: list[str] = []
+        allowed = REFUSED if refused else REFUSED | {"done", "conflict", "denied"}
+        if code not in allowed:
+            complaints.append(f"answered {code} {error.get('message')}")
+        if code != "done":
+            said = f"{error.get('message')} {error.get('hint')}"
+            if not error.get("hint"):
+                complaints.append("no hint")
+            if LEAKS.search(said):
+                complaints.append(f"leaks: {said[:200]}")
+            if repeats(said, arguments):
+                complaints.append(f"repeats too much: {said[:120]}")
+            if rows(self.path) != before:
+                complaints.append("a refusal stored something")
+        self.wrong += [f"{label}: {complaint}" for complaint in complaints]
+
+
+def rows(path: Path) -> tuple[int, ...]:
+    """How many rows each table holds, but for the trail, which names refusals too."""
+    with closing(driver.connect(path, reader=True)) as raw:
+        return tuple(raw.execute(COUNTS).fetchone())
+
+
+COUNTS = "SELECT " + ", ".join(
+    f"(SELECT count(*) FROM {name})" for name in sorted(set(metadata.tables) - TRACES)
+)
+
+
+def repeats(said: str, sent: str) -> bool:
+    """Whether more than 64 characters in a row of what was sent come back."""
+    return any(said[i : i + 65] in sent for i in range(len(said) - 64))
+
+
+async def known_ids(face: Face) -> dict[str, str]:
+    """For each kind of thing the id of one that root may use."""
+    issued = await face.issue("victim")
+    await face.call("whoami", {}, issued["token"])
+    sessions = await face.call("session.list", {"principal": issued["principal"]["id"]})
+    target = await face.call("object.create", {"type": "note", "data": {"n": 1}})
+    scope = await face.call("scope.create", {"name": "known"})
+    entry = (await face.trail())[0]["id"]
+    kinds = await face.call("registry.list", {"kind": "operation", "limit": 1})
+    return {
+        "prn": issued["principal"]["id"],
+        "crd": issued["id"],
+        "ses": sessions["items"][0]["id"],
+        "obj": target["id"],
+        "scp": scope["id"],
+        "ent": entry,
+        "opr": kinds["items"][0]["id"],
+    }
+
+
+_ID = re.compile(r"([a-z]{3})_[a-z2-7]{16}")
+
+
+def base(operation: Operation, known: dict[str, str]) -> dict[str, Any]:
+    """The example of an operation with ids that name something here."""
+    example = json.dumps(dict(operation.command.example))
+    return json.loads(_ID.sub(lambda m: known.get(m[1], m[0]), example))
+
+
+def is_id(operation: Operation, name: str) -> bool:
+    annotation = operation.command.model_fields[name].annotation
+    parts = [annotation, *getattr(annotation, "__args__", ())]
+    return any(isinstance(part, type) and issubclass(part, Id) for part in parts)
+
+
+def values(operation: Operation, name: str, known: dict[str, str]) -> Iterator[Bad]:
+    """Everything that is tried on one field."""
+    shape = operation.command.model_json_schema()["properties"][name]
+    types = {shape.get("type"), *(part.get("type") for part in shape.get("anyOf", ()))}
+    yield from ANYWHERE
+    if is_id(operation, name):
+        yield from IDS
+        for prefix, one in known.items():
+            yield text(f"an id of {prefix}", one)
+        for prefix in sorted(Id.by_prefix):
+            yield text(f"an absent {prefix}", f"{prefix}_" + "z" * 16, refused=True)
+    if "integer" in types:
+        yield from NUMBERS
+    if name == "cursor":
+        yield from CURSORS
+
+
+def request(arguments: dict[str, Any], name: str, value: str) -> str:
+    """The arguments as JSON text, with one value as it stands."""
+    rest = {k: v for k, v in arguments.items() if k != name}
+    parts = [f"{json.dumps(k)}:{json.dumps(v)}" for k, v in rest.items()]
+    return "{" + ",".join([*parts, f"{json.dumps(name)}:{value}"]) + "}"
+
+
+@pytest.fixture
+async def wire(face: Face) -> Any:
+    async with face.http(face.root_token) as http:
+        yield Wire(http, face.scoped.spine.database.path)
+
+
+@pytest.mark.parametrize(
+    ("share", "of"),
+    [pytest.param(0, 5, id="a fifth"), pytest.param(0, 1, id="all", marks=pytest.mark.slow)],
+)
+async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothing(
+    face: Face, wire: Wire, share: int, of: int
+) -> None:
+    known = await known_ids(face)
+    turn = 0
+    for operation in TOOLS:
+        arguments = base(operation, known)
+        for name in operation.command.model_fields:
+            for bad in values(operation, name, known):
+                turn += 1
+                if turn % of == share:
+                    label = f"{operation.tool_name}.{name} = {bad.label}"
+                    sent = request(arguments, name, bad.json)
+                    await wire.probe(label, operation.tool_name, sent, refused=bad.refused)
+    assert wire.calls > 500
+    assert wire.wrong == [], "\n".join(wire.wrong)
+    assert (await face.call("audit.verify", {}))["ok"]

@@ -1,0 +1,65 @@
+"""A house with the machine's own clock, for tests that run other processes beside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scoped_mcp import Scoped, Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from scoped_mcp.kernel.clock import Clock
+
+
+@dataclass
+class Place:
+    """An open house and its file."""
+
+    scoped: Scoped
+    path: Path
+    root: Session
+    root_token: str
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    async def issue(self, name: str, **limits: Any) -> dict[str, Any]:
+        """A token of a user of this name, who is created if absent."""
+        asked = {"name": name, "kind": "user", "ttl_seconds": 86_400, "toolsets": ["all"]}
+        return await self.root.call("token.issue", asked | limits)
+
+    async def user(self, name: str) -> Session:
+        """A session of a new user."""
+        return await self.scoped.session((await self.issue(name))["token"])
+
+
+@asynccontextmanager
+async def open_place(folder: Path, clock: Clock | None = None) -> AsyncIterator[Place]:
+    """Found a house in a folder and open it."""
+    path = folder / "scoped.db"
+    url = f"sqlite:///{path}"
+    token = await Scoped.create(url, name="root", clock=clock)
+    async with Scoped.open(url, clock=clock) as scoped:
+        yield Place(scoped, path, await scoped.session(token), token)
+
+
+@pytest.fixture
+def measured() -> Iterator[dict[str, Any]]:
+    """Numbers that a test measured, printed (`pytest -rP`), never asserted."""
+    numbers: dict[str, Any] = {}
+    yield numbers
+    print(json.dumps(numbers))  # noqa: T201 - shown with the test's report
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with open_place(tmp_path) as opened:
+        yield opened

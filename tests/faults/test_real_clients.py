@@ -1,0 +1,190 @@
+"""Real clients against the real command: list, call, create, read, be refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastmcp.client import Client
+from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+from tests.faults.processes import environment, server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.conftest import Place
+
+SERVE = [sys.executable, "-m", "scoped_mcp.faces.cli", "serve"]
+ERAS = ["legacy", "2026-07-28"]
+NOTE = {"type": "note", "data": {"title": "hello"}}
+ABSENT = {"id": "obj_zzzzzzzzzzzzzzzz"}
+
+
+@dataclass
+class Seen:
+    """What a client saw, in words that all clients share."""
+
+    tools: list[str]
+    me: dict[str, Any]
+    made: dict[str, Any]
+    read: dict[str, Any]
+    refused: dict[str, Any]
+    refused_is_error: bool
+
+    def check(self) -> None:
+        assert {"whoami", "object_create", "object_get", "scope_create"} <= set(self.tools)
+        assert self.me["principal"]["name"] == "alice"
+        assert self.made["version"] == 1
+        assert self.read["id"] == self.made["id"]
+        assert self.read["data"] == NOTE["data"]
+        assert self.refused_is_error
+        assert self.refused["error"]["code"] == "not_found"
+        assert self.refused["error"]["hint"]
+
+
+@asynccontextmanager
+async def at(place: Place, transport: str, token: str) -> AsyncIterator[Any]:
+    """The address of a server over HTTP, or the environment of one over stdio."""
+    if transport == "stdio":
+        yield environment(SCOPED_MCP_DB=place.url, SCOPED_MCP_TOKEN=token)
+    else:
+        async with server(place.url) as (_, address):
+            yield address
+
+
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_fastmcp_client_works_in_both_eras(
+    place: Place, transport: str, era: str
+) -> None:
+    token = (await place.issue("alice"))["token"]
+    async with at(place, transport, token) as where:
+        if transport == "http":
+            way: Any = StreamableHttpTransport(where, auth=token)
+        else:
+            way = StdioTransport(SERVE[0], SERVE[1:], env=where, keep_alive=False)
+        async with Client(way, mode=era) as client:
+            made = await client.call_tool("object_create", NOTE)
+            uri = f"scoped://objects/{made.structured_content['id']}"
+            refused = await client.call_tool("object_get", ABSENT, raise_on_error=False)
+            seen = Seen(
+                [tool.name for tool in await client.list_tools()],
+                (await client.call_tool("whoami", {})).structured_content,
+                made.structured_content,
+                json.loads((await client.read_resource(uri))[0].text),
+                refused.structured_content,
+                refused.is_error,
+            )
+    seen.check()
+
+
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+async def test_the_official_python_client_works(place: Place, transport: str) -> None:
+    token = (await place.issue("alice"))["token"]
+    async with at(place, transport, token) as where, _official(transport, where, token) as client:
+        await client.initialize()
+        made = (await client.call_tool("object_create", NOTE)).structured_content or {}
+        read = await client.read_resource(f"scoped://objects/{made['id']}")
+        refused = await client.call_tool("object_get", ABSENT)
+        seen = Seen(
+            [tool.name for tool in (await client.list_tools()).tools],
+            (await client.call_tool("whoami", {})).structured_content or {},
+            made,
+            json.loads(read.contents[0].text),  # type: ignore[union-attr]
+            refused.structured_content or {},
+            bool(refused.is_error),
+        )
+    seen.check()
+
+
+@asynccontextmanager
+async def _official(transport: str, where: Any, token: str) -> AsyncIterator[ClientSession]:
+    if transport == "http":
+        headers = {"authorization": f"Bearer {token}"}
+        async with (
+            create_mcp_http_client(headers=headers) as http,
+            streamable_http_client(where, http_client=http) as streams,
+            ClientSession(streams[0], streams[1]) as client,
+        ):
+            yield client
+    else:
+        parameters = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env=where)
+        async with stdio_client(parameters) as streams, ClientSession(*streams) as client:
+            yield client
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npx") is None, reason="Inspector needs Node")
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+async def test_mcp_inspector_works(
+    place: Place, transport: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    token = (await place.issue("alice"))["token"]
+    cache = tmp_path_factory.getbasetemp() / "npm"
+    async with at(place, transport, token) as where:
+        inspector = Inspector(cache, transport, where, token)
+        tools = await inspector.ask("--method", "tools/list")
+        me = await inspector.call("whoami")
+        made = await inspector.call("object_create", type="note", data=NOTE["data"])
+        uri = f"scoped://objects/{made['structuredContent']['id']}"
+        read = await inspector.ask("--method", "resources/read", "--uri", uri)
+        refused = await inspector.call("object_get", **ABSENT)
+    Seen(
+        [tool["name"] for tool in tools["tools"]],
+        me["structuredContent"],
+        made["structuredContent"],
+        json.loads(read["contents"][0]["text"]),
+        refused["structuredContent"],
+        refused["isError"],
+    ).check()
+
+
+class Inspector:
+    """MCP Inspector's command line, from npm into a cache of the test's own."""
+
+    def __init__(self, cache: Path, transport: str, where: Any, token: str) -> None:
+        self._start = ["npx", "-y", "@modelcontextprotocol/inspector", "--cli"]
+        self._env = environment(npm_config_cache=str(cache))
+        if transport == "http":
+            self._start += [where, "--transport", "http"]
+            self._header = ["--header", f"Authorization: Bearer {token}"]
+        else:
+            for name in ("SCOPED_MCP_DB", "SCOPED_MCP_TOKEN"):
+                self._start += ["-e", f"{name}={where[name]}"]
+            self._start += SERVE
+            self._header = []
+
+    async def ask(self, *arguments: str) -> Any:
+        import asyncio
+
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*self._start, *arguments, *self._header],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.stdout.strip().startswith("{"), done.stderr[-2_000:] + done.stdout[-2_000:]
+        return json.loads(done.stdout)
+
+    async def call(self, tool: str, **arguments: Any) -> Any:
+        given = [
+            part
+            for name, value in arguments.items()
+            for part in ("--tool-arg", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+        ]
+        return await self.ask("--method", "tools/call", "--tool-name", tool, *given)

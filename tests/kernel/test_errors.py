@@ -1,0 +1,33 @@
+"""One tree of refusals, drawn once, and seven codes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scoped_mcp.kernel import errors
+from scoped_mcp.kernel.errors import Code, Outcome, ScopedError, outcome_of
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = re.findall(r"[├└]── (\w+) +(\w+)", errors.__doc__ or "")
+    real = [(kind.__name__, kind.code.value) for kind in ScopedError.__subclasses__()]
+    assert drawn == real
+    assert [code for _, code in real] == [code.value for code in Code]
+
+
+@pytest.mark.parametrize("kind", ScopedError.__subclasses__())
+def test_a_refusal_reads_as_one_line(kind: type[ScopedError]) -> None:
+    bare = kind("it went wrong")
+    assert str(bare) == f"{kind.code}: it went wrong"
+    assert (bare.hint, bare.retry, bare.entry) == ("", False, None)
+    full = kind("it went wrong", hint="try again", retry=True)
+    assert str(full) == f"{kind.code}: it went wrong (try again)"
+    assert full.retry
+
+
+def test_every_code_has_an_outcome() -> None:
+    denied = {Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.DENIED, Code.LIMITED}
+    for code in Code:
+        assert outcome_of(code) is (Outcome.DENIED if code in denied else Outcome.FAILED)

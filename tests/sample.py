@@ -1,0 +1,245 @@
+"""The sample house (ruling 65): small, whole, and built through ordinary operations.
+
+Every command's `example` names things by placeholder ids such as `obj_aaaaaaaaaaaaaaaa`. The sample
+has a thing for each of them, so that every example can be run by alice, the owner of the root
+scope:
+
+    prn …a bob     …c carl, suspended   …d alice's delegate   …e erin, not enrolled   …f a team   …g gina
+    obj …a alice's, private, two versions     …c shared in scp …a   …d to delete   …e deleted
+        …f bob's, offered to alice
+    scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice   …e bob's, alice a member
+
+A room that is added later adds what its examples name to `_furnish`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from scoped_mcp import Scoped, ScopedError, Session
+from scoped_mcp.storage.path import registry
+from tests.conftest import FixedClock
+
+WEEK = 7 * 86_400
+PLACEHOLDER = re.compile(r"[a-z]{3}_a{15}[a-z]")
+ID = re.compile(r"\b[a-z]{3}_[a-z2-7]{16}\b")
+STRANGER = "mallory"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A house on disk, closed: copy it to use it.
+
+    Attributes:
+        ids: Placeholder id → real id.
+        tokens: Name → token of everyone who acts.
+        own: For each kind of id, one thing of the stranger's own.
+    """
+
+    path: Path
+    ids: Mapping[str, str]
+    tokens: Mapping[str, str]
+    own: Mapping[str, str]
+
+
+@dataclass
+class Sample:
+    """The same, open.
+
+    Attributes:
+        alice: The owner of the root scope, who can run every example.
+        mallory: A user with every toolset and access to nothing.
+    """
+
+    scoped: Scoped
+    path: Path
+    clock: FixedClock
+    plan: Plan
+    alice: Session
+    mallory: Session
+
+    def fill(self, example: Any) -> Any:
+        """An example with real ids for its placeholders."""
+        return fill(example, self.plan.ids)
+
+    async def rows(self, statement: Any) -> list[tuple[Any, ...]]:
+        """What a query finds below the application."""
+        found = await self.scoped.spine.database.read(lambda conn: conn.rows(statement))
+        return [tuple(row) for row in found]
+
+
+def fill(value: Any, ids: Mapping[str, str]) -> Any:
+    """Replace placeholders, at any depth.
+
+    Raises:
+        KeyError: the sample has nothing for one of them: furnish it.
+    """
+    if isinstance(value, Mapping):
+        return {name: fill(one, ids) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [fill(one, ids) for one in value]
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda found: ids[found[0]], value)
+    return value
+
+
+async def _enrol(root: Session, name: str, kind: str = "user") -> tuple[str, str]:
+    asked = {"name": name, "kind": kind, "ttl_seconds": WEEK, "toolsets": ["all"]}
+    made = await root.call("token.issue", asked)
+    return made["principal"]["id"], made["token"]
+
+
+async def found(path: Path, clock: FixedClock) -> dict[str, str]:
+    """An empty house: alice, who owns it, and a stranger."""
+    url = f"sqlite:///{path}"
+    tokens = {"alice": await Scoped.create(url, name="alice", clock=clock)}
+    async with Scoped.open(url, clock=clock) as scoped:
+        alice = await scoped.session(tokens["alice"])
+        _, tokens[STRANGER] = await _enrol(alice, STRANGER)
+        await scoped.session(tokens[STRANGER])
+    return tokens
+
+
+async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
+    """Everything that the examples name."""
+    alice = await scoped.session(tokens["alice"])
+    people = {"a": "bob", "c": "carl", "g": "gina"}
+    ids: dict[str, str] = {}
+
+    def note(kind: str, letter: str, real: str) -> None:
+        ids[f"{kind}_{'a' * 15}{letter}"] = real
+
+    for letter, name in people.items():
+        principal, tokens[name] = await _enrol(alice, name)
+        note("prn", letter, principal)
+    bob = await scoped.session(tokens["bob"])
+    me = await bob.call("whoami")
+    note("ses", "a", me["session"]["id"])
+    listed = await bob.call("token.list")
+    note("crd", "a", listed["items"][0]["id"])
+    erin = await alice.call("principal.create", {"name": "erin"})
+    note("prn", "e", erin["id"])
+    team = await alice.call("principal.create", {"name": "crew", "kind": "team"})
+    note("prn", "f", team["id"])
+    delegate = await alice.call("agent.delegate", {"name": "helper", "ttl_seconds": WEEK})
+    note("prn", "d", delegate["principal"]["id"])
+    tokens["helper"] = delegate["token"]
+    edge = {"source": me["principal"]["id"], "label": "member_of", "target": team["id"]}
+    await alice.call("principal.relate", edge)
+    await alice.call("principal.suspend", {"id": ids["prn_aaaaaaaaaaaaaaac"]})
+
+    for letter, name in (("a", "plans"), ("c", "calm")):
+        scope = await alice.call("scope.create", {"name": name})
+        note("scp", letter, scope["id"])
+    gina = {"scope": ids["scp_aaaaaaaaaaaaaaaa"], "principal": ids["prn_aaaaaaaaaaaaaaag"]}
+    await alice.call("scope.add_member", gina | {"role": "viewer"})
+    whoami = await alice.call("whoami")
+    for letter, name in (("d", "offered"), ("e", "open")):
+        scope = await bob.call("scope.create", {"name": name})
+        note("scp", letter, scope["id"])
+    to_alice = {"id": ids["scp_aaaaaaaaaaaaaaad"], "to": whoami["principal"]["id"]}
+    await bob.call("scope.transfer", to_alice)
+    guest = {"scope": ids["scp_aaaaaaaaaaaaaaae"], "principal": whoami["principal"]["id"]}
+    await bob.call("scope.add_member", guest | {"role": "viewer"})
+
+    for letter in "acde":
+        thing = await alice.call("object.create", {"type": "note", "data": {"title": letter}})
+        note("obj", letter, thing["id"])
+    first = ids["obj_aaaaaaaaaaaaaaaa"]
+    await alice.call("object.update", {"id": first, "patch": {"title": "second"}})
+    shown = {"object": ids["obj_aaaaaaaaaaaaaaac"], "scope": ids["scp_aaaaaaaaaaaaaaaa"]}
+    await alice.call("object.share", shown)
+    await alice.call("object.delete", {"id": ids["obj_aaaaaaaaaaaaaaae"]})
+    gift = await bob.call("object.create", {"type": "note", "data": {"title": "gift"}})
+    note("obj", "f", gift["id"])
+    await bob.call("object.transfer", {"id": gift["id"], "to": whoami["principal"]["id"]})
+
+    trail = await alice.call("audit.list", {"operation": "object.create"})
+    note("ent", "a", trail["items"][-1]["id"])
+    note("org", "a", scoped.spine.house.organisation)
+    for kind, prefix in (("membership", "mem"), ("projection", "prj"), ("relationship", "rel")):
+        first_of = select(registry.c.public_id).where(registry.c.kind == kind).limit(1)
+        found = await scoped.spine.database.read(lambda conn, one=first_of: conn.rows(one))
+        note(prefix, "a", found[0].public_id)
+    kinds = await alice.call("registry.list", {"kind": "kind"})
+    note("knd", "a", kinds["items"][0]["id"])
+    return ids
+
+
+async def _own(scoped: Scoped, token: str) -> dict[str, str]:
+    """One thing of each kind of the stranger's own."""
+    mallory = await scoped.session(token)
+    me = await mallory.call("whoami")
+    made = await mallory.call("object.create", {"type": "note", "data": {"title": "mine"}})
+    scope = await mallory.call("scope.create", {"name": "mine"})
+    tokens = await mallory.call("token.list")
+    trail = await mallory.call("audit.list")
+    return {
+        "prn": me["principal"]["id"],
+        "ses": me["session"]["id"],
+        "crd": tokens["items"][0]["id"],
+        "obj": made["id"],
+        "scp": scope["id"],
+        "ent": trail["items"][0]["id"],
+    }
+
+
+async def _build(folder: Path, *, furnished: bool) -> Plan:
+    path, clock = folder / "scoped.db", FixedClock()
+    tokens = await found(path, clock)
+    ids: dict[str, str] = {}
+    async with Scoped.open(f"sqlite:///{path}", clock=clock) as scoped:
+        if furnished:
+            ids = await _furnish(scoped, tokens)
+        own = await _own(scoped, tokens[STRANGER])
+    return Plan(path, ids, tokens, own)
+
+
+@cache
+def plan(*, furnished: bool = True) -> Plan:
+    """The sample house, built once in a process; from within a running loop too."""
+    folder = Path(tempfile.mkdtemp(prefix="sample-"))
+    with ThreadPoolExecutor(1) as one:
+        return one.submit(asyncio.run, _build(folder, furnished=furnished)).result()
+
+
+def copied(folder: Path, source: Plan | None = None) -> Path:
+    """A copy of the sample's database and key in this folder, closed."""
+    source = source or plan()
+    for suffix in ("", ".key"):
+        shutil.copy2(f"{source.path}{suffix}", f"{folder / source.path.name}{suffix}")
+    return folder / source.path.name
+
+
+@asynccontextmanager
+async def sample(folder: Path, *, furnished: bool = True) -> AsyncIterator[Sample]:
+    """A fresh copy of the sample house, open, an hour after it was built."""
+    source = plan(furnished=furnished)
+    path, clock = copied(folder, source), FixedClock()
+    clock.advance(3600)
+    async with Scoped.open(f"sqlite:///{path}", clock=clock) as scoped:
+        alice = await scoped.session(source.tokens["alice"])
+        mallory = await scoped.session(source.tokens[STRANGER])
+        yield Sample(scoped, path, clock, source, alice, mallory)
+
+
+@contextmanager
+def refused(code: str) -> Iterator[None]:
+    """What is done inside must be refused with this code, and the refusal traced."""
+    with pytest.raises(ScopedError) as caught:
+        yield
+    assert caught.value.code == code, str(caught.value)
+    assert caught.value.entry is not None or code == "unauthenticated"
