@@ -50,7 +50,7 @@ class SystemEntropy:
 
 def stamp(moment: datetime) -> str:
     """RFC 3339 in UTC with six digits: text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def moment(text: str) -> datetime:

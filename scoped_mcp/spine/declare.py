@@ -9,11 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from scoped_mcp.kernel.ids import Id
 
@@ -66,6 +68,18 @@ class Command(BaseModel, Generic[V_co]):
     example: ClassVar[Mapping[str, Any]]
     traced: ClassVar[frozenset[str]] = frozenset()
     """Fields beside ids that the trace may name: enums, numbers, times (ruling 47)."""
+
+    @field_validator("*")
+    @classmethod
+    def _in_utc(cls, value: object) -> object:
+        """Times of a command are in UTC; what lies outside of the calendar there is refused."""
+        if not isinstance(value, datetime):
+            return value
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            message = "expected a time between the years 1 and 9999"
+            raise ValueError(message) from None
 
 
 C = TypeVar("C", bound=Command[Any])
@@ -190,6 +204,7 @@ def operation_of(command: type[Command[Any]]) -> Operation:
     raise TypeError(message)
 
 
+@cache
 def id_fields(command: type[BaseModel]) -> dict[str, type[Id]]:
     """The fields of a command that hold ids, and which kind of id."""
     found: dict[str, type[Id]] = {}

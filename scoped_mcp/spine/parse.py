@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from scoped_mcp.kernel.limits import Limits
     from scoped_mcp.spine.caller import Origin, Proof
 
+_LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _BY_TOOL: dict[str, Operation] = {}
+_BOUNDS = {  # where pydantic would speak of tuples
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+}
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,18 @@ def _parse(
         refusal = InvalidError(message, hint="send less at once")
         return Request(token, origin, operation, None, b"", refusal)
     try:
-        command = operation.command.model_validate_json(arguments)
+        command = operation.command.model_validate_json(_exactly(arguments))
     except ValidationError as error:
         at, refusal = _explain(operation, error)
         return Request(token, origin, operation, None, arguments, refusal, at)
     return Request(token, origin, operation, command, arguments)
+
+
+def _exactly(arguments: bytes) -> bytes:
+    """Canonical bytes write the float `1e16` as an integer: say what is meant (ruling 59)."""
+    if _LONG_INTEGER.search(arguments) is None:
+        return arguments
+    return json.dumps(canonical.decode(arguments)).encode()
 
 
 def _safe(error: NotCanonicalError) -> str:
@@ -136,6 +150,8 @@ def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, 
     if problem["type"] == "missing":
         return field, InvalidError(f"`{'.'.join(location)}` is missing", hint=accepts)
     reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] in _BOUNDS:
+        reason = _BOUNDS[problem["type"]].format(**problem.get("ctx", {}))
     where = quote("/".join(location)) if location else "the arguments"
     message = f"{where} is not right: expected {_lower(reason)}"
     if problem["type"] == "value_error":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from scoped_mcp.storage import driver
 from scoped_mcp.storage.metadata import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from httpx2 import AsyncClient
@@ -68,8 +68,9 @@ ANYWHERE = [
     text("NUL", "a\x00b", refused=True),
     text("bidi", "abc\u202edef"),
     text("a control character", "a\x1b[31mb"),
-    Bad("a lone surrogate", '"a\\ud800b"', refused=True),
-    Bad("a key with a lone surrogate", '{"\\udfff": 1}', refused=True),
+    Bad("NaN", "NaN", refused=True),
+    Bad("NaN within", '{"a": [NaN]}', refused=True),
+    Bad("minus infinity", "-Infinity", refused=True),
     Bad("a key with NUL", '{"a\\u0000": 1}', refused=True),
     text("a token's shape", "smcp_" + "a" * 16 + "_" + "b" * 20),
     text("a number", 7),
@@ -89,9 +90,15 @@ ANYWHERE = [
     text("a list of lists", [[[]]]),
     Bad("depth 70", "[" * 70 + "]" * 70, refused=True),
     Bad("depth 70 of objects", '{"a":' * 70 + "1" + "}" * 70, refused=True),
-    Bad("depth 900", "[" * 900 + "]" * 900, refused=True),
     Bad("duplicate keys", '{"a": 1, "a": 2}'),
 ]
+UNPARSABLE = [
+    Bad("a lone surrogate", '"a\\ud800b"'),
+    Bad("the other half", '"\\udc00"'),
+    Bad("a key with a lone surrogate", '{"\\udfff": 1}'),
+    Bad("depth 900", "[" * 900 + "]" * 900),
+]
+"""What the SDK's own JSON parser refuses before any of our code sees it."""
 IDS = [
     text("upper case", "OBJ_AAAAAAAAAAAAAAAA", refused=True),
     text("too short", "obj_aaaa", refused=True),
@@ -230,7 +237,8 @@ def values(operation: Operation, name: str, known: dict[str, str]) -> Iterator[B
         for prefix, one in known.items():
             yield text(f"an id of {prefix}", one)
         for prefix in sorted(Id.by_prefix):
-            yield text(f"an absent {prefix}", f"{prefix}_" + "z" * 16, refused=True)
+            filters = "cursor" in operation.command.model_fields  # nothing is listed, then
+            yield text(f"an absent {prefix}", f"{prefix}_" + "z" * 16, refused=not filters)
     if "integer" in types:
         yield from NUMBERS
     if name == "cursor":
@@ -244,30 +252,190 @@ def request(arguments: dict[str, Any], name: str, value: str) -> str:
     return "{" + ",".join([*parts, f"{json.dumps(name)}:{value}"]) + "}"
 
 
-@pytest.fixture
-async def wire(face: Face) -> Any:
-    async with face.http(face.root_token) as http:
-        yield Wire(http, face.scoped.spine.database.path)
+@asynccontextmanager
+async def line(face: Face, token: str | None = None) -> AsyncIterator[Wire]:
+    """A line to the face; at its end everything must have been as it must be."""
+    async with face.http(token or face.root_token) as http:
+        wire = Wire(http, face.scoped.spine.database.path)
+        yield wire
+    assert wire.wrong == [], "\n".join(wire.wrong)
+    assert (await face.call("audit.verify", {}))["ok"]
 
 
 @pytest.mark.parametrize(
-    ("share", "of"),
-    [pytest.param(0, 5, id="a fifth"), pytest.param(0, 1, id="all", marks=pytest.mark.slow)],
+    "of", [pytest.param(8, id="an eighth"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 )
 async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothing(
-    face: Face, wire: Wire, share: int, of: int
+    face: Face, of: int
 ) -> None:
     known = await known_ids(face)
     turn = 0
-    for operation in TOOLS:
-        arguments = base(operation, known)
-        for name in operation.command.model_fields:
-            for bad in values(operation, name, known):
-                turn += 1
-                if turn % of == share:
-                    label = f"{operation.tool_name}.{name} = {bad.label}"
-                    sent = request(arguments, name, bad.json)
-                    await wire.probe(label, operation.tool_name, sent, refused=bad.refused)
+    async with line(face) as wire:
+        for operation in TOOLS:
+            arguments = base(operation, known)
+            for name in operation.command.model_fields:
+                for bad in values(operation, name, known):
+                    turn += 1
+                    if turn % of == 0:
+                        label = f"{operation.tool_name}.{name} = {bad.label}"
+                        sent = request(arguments, name, bad.json)
+                        await wire.probe(label, operation.tool_name, sent, refused=bad.refused)
     assert wire.calls > 500
-    assert wire.wrong == [], "\n".join(wire.wrong)
-    assert (await face.call("audit.verify", {}))["ok"]
+
+
+@pytest.mark.xfail(reason="the SDK answers -32700 in its parser's words before the house is asked")
+@pytest.mark.parametrize("bad", UNPARSABLE, ids=lambda bad: bad.label)
+async def test_what_the_sdk_cannot_parse_is_refused_in_our_words(face: Face, bad: Bad) -> None:
+    async with line(face) as wire:
+        sent = request({"type": "note"}, "data", bad.json)
+        await wire.probe(bad.label, "object_create", sent, refused=True)
+
+
+@pytest.mark.parametrize("bad", UNPARSABLE, ids=lambda bad: bad.label)
+async def test_what_the_sdk_cannot_parse_stores_nothing_and_breaks_nothing(
+    face: Face, bad: Bad
+) -> None:
+    async with line(face) as wire:
+        before = rows(wire.path)
+        code, _ = await wire.send("object_create", request({"type": "note"}, "data", bad.json))
+        assert code != "done"
+        assert rows(wire.path) == before
+        assert (await wire.send("whoami", "{}"))[0] == "done"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['"text"', "[]", "[1]", "7", "1.5", "true", "false", '"' + LONG + '"', "NaN", '[["a"]]'],
+)
+async def test_arguments_that_are_no_object_are_refused(face: Face, arguments: str) -> None:
+    async with line(face) as wire:
+        for operation in TOOLS:
+            await wire.expect_refusal(operation.tool_name, operation.tool_name, arguments)
+
+
+UNKNOWN = [
+    '"owner_id":"prn_aaaaaaaaaaaaaaaa"',
+    '"principal_id":1',
+    '"__proto__":{}',
+    '"":1',
+    f'"{LONG}":1',
+    '"<b>":"<script>"',
+    '"a\\u0000":1',
+    '"\\u202e":null',
+    '"self":1',
+    '"model_config":{}',
+]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN, ids=range(len(UNKNOWN)))
+async def test_an_argument_that_nothing_takes_is_refused(face: Face, unknown: str) -> None:
+    known = await known_ids(face)
+    async with line(face) as wire:
+        for operation in TOOLS:
+            sent = json.dumps(base(operation, known))[:-1]
+            sent += (", " if len(sent) > 1 else "") + unknown + "}"
+            await wire.expect_refusal(operation.tool_name, operation.tool_name, sent)
+
+
+async def test_a_missing_argument_is_named(face: Face) -> None:
+    known = await known_ids(face)
+    async with line(face) as wire:
+        for operation in TOOLS:
+            for name, info in operation.command.model_fields.items():
+                if info.is_required():
+                    given = {k: v for k, v in base(operation, known).items() if k != name}
+                    label = f"{operation.tool_name} without {name}"
+                    await wire.expect_refusal(label, operation.tool_name, json.dumps(given))
+
+
+NAMES = ["", "no_such_tool", "OBJECT_CREATE", "object.create ", "a\x00b", LONG, "<b>", "../x", "é"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+async def test_a_tool_that_does_not_exist_is_refused_like_any_other_call(
+    face: Face, name: str
+) -> None:
+    async with line(face) as wire:
+        await wire.expect_refusal(name[:20], name, "{}")
+
+
+def nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+async def test_data_ends_where_the_limits_say(face: Face) -> None:
+    async with line(face) as wire:
+        for label, data, expected in (
+            ("depth 64", nested(64), "done"),
+            ("depth 65", nested(65), "invalid"),
+            ("1 MiB", json.dumps({"x": "x" * (2**20 - 8)}), "done"),
+            ("1 MiB and 1", json.dumps({"x": "x" * (2**20 - 7)}), "invalid"),
+            ("2 MiB", json.dumps({"x": "x" * 2**21}), "invalid"),
+            ("2 MiB of keys", json.dumps({f"k{n}": n for n in range(150_000)}), "invalid"),
+            ("2 MiB of lists", '{"x":[' + "[]," * 700_000 + "1]}", "invalid"),
+            ("2^53 - 1", '{"x": 9007199254740991}', "done"),
+            ("-(2^53)", '{"x": -9007199254740992}', "invalid"),
+        ):
+            before = rows(wire.path)
+            code, error = await wire.send("object_create", f'{{"type":"note","data":{data}}}')
+            assert code == expected, (label, error)
+            assert code == "done" or (error["hint"] and rows(wire.path) == before), label
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("object_create_many", {"objects": []}),
+        ("object_create_many", {"objects": [{"type": "note", "data": {}}] * 201}),
+        ("object_tag", {"id": "obj_aaaaaaaaaaaaaaaa", "tags": ["t"] * 21}),
+        ("token_issue", {"name": "x", "toolsets": []}),
+    ],
+)
+async def test_a_list_that_is_too_short_or_too_long_is_refused_in_our_words(
+    face: Face, tool: str, arguments: dict[str, Any]
+) -> None:
+    async with line(face) as wire:
+        await wire.expect_refusal(tool, tool, json.dumps(arguments))
+
+
+async def test_a_cursor_of_another_caller_or_another_list_is_refused(face: Face) -> None:
+    alice = await face.user("alice", toolsets=["all"])
+    for token in (alice, face.root_token):
+        for number in range(3):
+            await face.call("object.create", {"type": "note", "data": {"n": number}}, token)
+            await face.call("scope.create", {"name": f"s{number}"}, token)
+    hers = (await face.call("object.list", {"limit": 1}, alice))["next_cursor"]
+    other_list = (await face.call("scope.list", {"limit": 1}))["next_cursor"]
+    own = (await face.call("object.list", {"limit": 1}))["next_cursor"]
+    async with line(face) as wire:
+        for label, cursor in (
+            ("another caller's", hers),
+            ("another list's", other_list),
+            ("cut", own[:-2]),
+            ("turned", own[::-1]),
+            ("longer", own + "AA"),
+        ):
+            asked = json.dumps({"limit": 1, "cursor": cursor})
+            await wire.expect_refusal(label, "object_list", asked)
+        filtered = json.dumps({"limit": 1, "cursor": own, "state": "deleted"})
+        await wire.expect_refusal("other filters", "object_list", filtered)
+        assert (await wire.send("object_list", json.dumps({"limit": 1, "cursor": own})))[0] == "done"
+
+
+async def test_legitimate_text_is_kept_to_the_letter(face: Face) -> None:
+    kept = {
+        "SQL": "x'; DROP TABLE objects; --",
+        "HTML": "<script>alert(1)</script>&lt;",
+        "right to left": "\u0645\u0631\u062d\u0628\u0627",
+        "emoji": "\U0001f469\u200d\U0001f680",
+        "combining": "e\u0301",
+        "percent": "%s %d {0} ${x}",
+        "lines": "a\r\nb\tc",
+        "a key of \"quotes\"": "\\",
+    }
+    made = await face.call("object.create", {"type": "note", "data": kept, "name": kept["SQL"]})
+    read = await face.call("object.get", {"id": made["id"]})
+    assert read["data"] == kept
+    assert read["name"] == kept["SQL"]
+    listed = await face.call("object.list", {"type": "note"})
+    assert [item["name"] for item in listed["items"]] == [kept["SQL"]]

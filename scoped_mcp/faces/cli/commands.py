@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; its exit code."""
     in_json = "--json" in arguments
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="scoped-mcp", standalone_mode=False)
     except ScopedError as error:
         return _refused(error, in_json=in_json)
     except typer.TyperException as error:

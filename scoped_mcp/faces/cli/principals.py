@@ -29,7 +29,9 @@ Whom = Annotated[
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Unique in the organisation.", show_default=False)],
-    kind: Annotated[str, typer.Option(help="user, agent, service, team, or your own word.")] = "user",
+    kind: Annotated[
+        str, typer.Option(help="user, agent, service, team, or your own word.")
+    ] = "user",
     db: Db = None,
     *,
     json: Json = False,

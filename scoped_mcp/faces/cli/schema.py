@@ -27,15 +27,10 @@ def current(db: Db = None, *, json: Json = False) -> None:
 
 
 @app.command()
-def upgrade(
-    revision: Annotated[str, typer.Argument(help="Up to which revision.")] = "head",
-    db: Db = None,
-    *,
-    json: Json = False,
-) -> None:
+def upgrade(db: Db = None, *, json: Json = False) -> None:
     """Bring the database to the newest schema; every process that has it open must stop first."""
     path = _existing(db)
-    schema.upgrade(path, revision)
+    schema.upgrade(path)
     _tell(path, in_json=json)
 
 

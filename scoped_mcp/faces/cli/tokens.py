@@ -42,7 +42,9 @@ def issue(  # noqa: PLR0913 - every option of a credential
     environment: Annotated[
         str | None, typer.Option(metavar="ENV", help="Pin it to this environment.")
     ] = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="It reads and nothing else.")] = False,  # noqa: E501, FBT002 - typer's way
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="It reads and nothing else.")
+    ] = False,  # noqa: E501, FBT002 - typer's way
     db: Db = None,
     *,
     json: Json = False,

@@ -55,7 +55,9 @@ def demo(
         ),
     ] = None,
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the database; say where it is.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the database; say where it is.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """See the main job done: two agents, one document, on a fresh database over real HTTP.

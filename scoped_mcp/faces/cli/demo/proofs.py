@@ -68,7 +68,9 @@ async def the_trail_names_all_of_it(stage: Stage) -> str:
     refusals = {entry for actor in stage.cast.values() for entry in actor.refusals if entry}
     expect(refusals and refusals <= set(trail), "a refusal is not in the trail")
     expect(all(trail[e]["outcome"] != "done" for e in refusals), "a refusal counts as done")
-    made = [e for e in trail.values() if (e["operation"], e["outcome"]) == ("object.create", "done")]
+    made = [
+        e for e in trail.values() if (e["operation"], e["outcome"]) == ("object.create", "done")
+    ]
     expect(len(made) == len(stage.objects) + 1, "the trail does not name every creation")
     named = {e["operation"] for e in trail.values() if e["outcome"] == "done"}
     missing = {"scope.create", "object.share", "object.unshare", "scope.remove_member"} - named

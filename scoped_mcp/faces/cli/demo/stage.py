@@ -128,7 +128,9 @@ class Stage:
         """A new database and a server on a free port of the loopback."""
         url = f"sqlite:///{folder / 'scoped.db'}"
         token = await Scoped.create(url, name="root", settings=Settings(db=url, key_file=None))
-        with os.fdopen(os.open(folder / "root.token", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(folder / "root.token", os.O_CREAT | os.O_WRONLY, 0o600), "w"
+        ) as file:
             file.write(token)
         server, address = await _serve(url)
         async with contextlib.AsyncExitStack() as clients:
@@ -182,7 +184,16 @@ def _post(address: str, token: str) -> tuple[int, bytes]:
 async def _serve(url: str) -> tuple[asyncio.subprocess.Process, str]:
     """Start `scoped-mcp serve` and wait until it says where it answers."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SCOPED_MCP_")}
-    command = ("-m", "scoped_mcp.faces.cli", "serve", "--transport", "http", "--port", "0", "--json")
+    command = (
+        "-m",
+        "scoped_mcp.faces.cli",
+        "serve",
+        "--transport",
+        "http",
+        "--port",
+        "0",
+        "--json",
+    )
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,

@@ -54,9 +54,7 @@ async def changes_make_versions(stage: Stage) -> str:
         expect(changed["version"] == 2, "an update is not the second version")  # noqa: PLR2004
         before = await writer.call("object_get", id=object_id, version=1)
         expect("status" not in before["data"], "the first version has changed")
-    history = await writer.call(
-        "object_history", id=stage.objects[0], from_version=1, to_version=2
-    )
+    history = await writer.call("object_history", id=stage.objects[0], from_version=1, to_version=2)
     wanted = [{"op": "add", "path": "/status", "value": "revised"}]
     expect(history["diff"] == wanted, "the history does not say what changed")
     return "two updates made new versions; the first ones can still be read, and compared"
@@ -86,9 +84,7 @@ async def a_lost_race_loses_nothing(stage: Stage) -> str:
         tool, object_id, version = hint.groups()
         loser, patch = racing[lost[0]]
         await loser.call(tool, id=object_id)
-        await loser.call(
-            "object_update", id=object_id, patch=patch, expected_version=int(version)
-        )
+        await loser.call("object_update", id=object_id, patch=patch, expected_version=int(version))
     data = (await writer.call("object_get", id=target))["data"]
     expect(data["checked"] is True and data["words"] == 42, "a change was lost")  # noqa: PLR2004
     return "of two updates at once one got a conflict, did what its hint said, and both are there"
@@ -114,9 +110,7 @@ async def sharing_shows_exactly_that(stage: Stage) -> str:
     alice, writer, bob, reader = (stage.cast[n] for n in ("alice", "writer", "bob", "reader"))
     stage.scope = (await alice.call("scope_create", name="handbook"))["id"]
     for member, role in ((writer, "contributor"), (bob, "viewer"), (reader, "viewer")):
-        await alice.call(
-            "scope_add_member", scope=stage.scope, principal=member.id, role=role
-        )
+        await alice.call("scope_add_member", scope=stage.scope, principal=member.id, role=role)
     shared = stage.objects[:SHARED]
     for object_id in shared:
         await writer.call("object_share", object=object_id, scope=stage.scope)

@@ -63,6 +63,7 @@ def _view(
 ) -> ObjectView:
     there = thing.state is ObjectState.ACTIVE
     author = thing.author if tx.sees(thing.author) else None
+    offered = sight.access is Access.OWNER or thing.transfer_to == tx.caller.principal
     return ObjectView(
         id=thing.id,
         urn=urn(thing.KIND, tx.house.organisation, thing.id),
@@ -77,7 +78,7 @@ def _view(
         updated_at=cast("Any", thing.updated_at),
         access=sight.access.label,
         scopes=scopes,
-        transfer_to=thing.transfer_to if tx.sees(thing.transfer_to) else None,
+        transfer_to=thing.transfer_to if offered and tx.sees(thing.transfer_to) else None,
         provenance=Provenance(
             author=author, scope=scopes[0] if scopes else None, at=thing.updated_at
         ),

@@ -12,6 +12,8 @@ from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role,
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.tx import everything
+from scoped_mcp.storage.among import among
+from scoped_mcp.storage.among import keys as numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +29,7 @@ entity.bind(Projection, projections)
 def _up() -> Select[Any]:
     start = (
         select(scopes.c.id, scopes.c.parent, scopes.c.state)
-        .where(scopes.c.id.in_(bindparam("keys", expanding=True)))
+        .where(among(scopes.c.id))
         .cte("up", recursive=True)
     )
     above = select(scopes.c.id, scopes.c.parent, scopes.c.state)
@@ -35,18 +37,14 @@ def _up() -> Select[Any]:
 
 
 def _down(column: Any) -> Select[Any]:  # noqa: ANN401 - a column
-    start = (
-        select(scopes.c.id)
-        .where(column.in_(bindparam("keys", expanding=True)))
-        .cte("down", recursive=True)
-    )
+    start = select(scopes.c.id).where(among(column)).cte("down", recursive=True)
     return select(start.union(select(scopes.c.id).join(start, scopes.c.parent == start.c.id)))
 
 
 _UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
 _PLACES = (
     select(memberships.c.scope, memberships.c.role)
-    .where(memberships.c.principal.in_(bindparam("keys", expanding=True)))
+    .where(among(memberships.c.principal))
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
@@ -82,7 +80,7 @@ _SHOWN = (
         projections.c.since,
         projections.c.pinned,
     )
-    .where(projections.c.object.in_(bindparam("keys", expanding=True)))
+    .where(among(projections.c.object))
     .where(projections.c.state == Place.ACTIVE.value)
     .order_by(projections.c.id)
 )
@@ -116,25 +114,25 @@ def nodes_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, Node]:
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    rows = tx.rows(_UP, {"keys": wanted})
+    rows = tx.rows(_UP, {"keys": numbered(wanted)})
     return {row.id: Node(row.id, row.parent, ScopeState(row.state)) for row in rows}
 
 
 def below(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
     """Scopes with all below them."""
     wanted = sorted(set(keys))
-    return frozenset(row.id for row in tx.rows(_DOWN, {"keys": wanted})) if wanted else frozenset()
+    return frozenset(row.id for row in tx.rows(_DOWN, {"keys": numbered(wanted)}))
 
 
 def under(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
     """All scopes strictly below some."""
     wanted = sorted(set(keys))
-    return frozenset(row.id for row in tx.rows(_UNDER, {"keys": wanted})) if wanted else frozenset()
+    return frozenset(row.id for row in tx.rows(_UNDER, {"keys": numbered(wanted)}))
 
 
 def place(tx: ReadTx, principals: Sequence[int]) -> list[tuple[int, Role]]:
     """The unexpired places of principals: scope and role."""
-    rows = tx.rows(_PLACES, {"keys": list(principals), "now": stamp(tx.now)})
+    rows = tx.rows(_PLACES, {"keys": numbered(principals), "now": stamp(tx.now)})
     return [(row.scope, Role(row.role)) for row in rows]
 
 
@@ -171,7 +169,7 @@ def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     """Where objects are shown."""
     found: dict[int, list[Shown]] = {key: [] for key in keys}
     if keys:
-        for row in tx.rows(_SHOWN, {"keys": list(keys)}):
+        for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):
             found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
     return found
 

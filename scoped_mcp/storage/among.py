@@ -1,0 +1,23 @@
+"""`IN` over a list that is one parameter: the SQL stays the same, however long the list."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def among(column: ColumnElement[Any], name: str = "keys") -> ColumnElement[bool]:
+    """Whether a column is one of the keys in the parameter of that name."""
+    each: Any = func.json_each
+    listed = each(bindparam(name)).table_valued("value")
+    return column.in_(select(literal_column("value")).select_from(listed))
+
+
+def keys(numbers: Iterable[int]) -> str:
+    """The parameter for `among`."""
+    return json.dumps(list(numbers))

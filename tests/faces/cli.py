@@ -1,0 +1,100 @@
+"""The command line as others use it: as a subprocess, with its own database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAM = (sys.executable, "-m", "scoped_mcp.faces.cli")
+BOUND = 60
+
+
+@dataclass
+class Done:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The code of the refusal, which stands in the JSON and on standard error alike."""
+        error = self.json["error"]
+        assert self.err.startswith(f"{error['code']}: "), self.err
+        assert "Traceback" not in self.err
+        return str(error["code"])
+
+
+@dataclass
+class Cli:
+    """The program, in a folder, as the bearer of a token."""
+
+    folder: Path
+    token: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "scoped.db"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("SCOPED_MCP_")}
+        named = {} if self.token is None else {"SCOPED_MCP_TOKEN": self.token}
+        url = f"sqlite:///{self.database}"
+        path = os.pathsep.join(sys.path)
+        return {**kept, "PYTHONPATH": path, "SCOPED_MCP_DB": url, **named, **self.extra}
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Done:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=BOUND,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def bearer(self, token: str) -> Cli:
+        return Cli(self.folder, token)
+
+    def issue(self, name: str, *options: str) -> Cli:
+        """The same program as the bearer of a new token."""
+        issued = self("token", "issue", "--principal", name, *options)
+        assert issued.code == 0, issued.err
+        return self.bearer(issued.out.strip())
+
+    @contextmanager
+    def running(self, *arguments: str, **pipes: Any) -> Iterator[subprocess.Popen[str]]:
+        """The program in the background; ended if it has not."""
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            **pipes,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()

@@ -1,0 +1,86 @@
+"""A clock that jumps: writing stops where the trail would lie, and says how to mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scoped_mcp import Scoped, ScopedError
+from scoped_mcp.kernel.clock import moment
+from tests.conftest import FixedClock
+from tests.faults.conftest import open_place
+from tests.faults.trail import entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SLACK = 300
+NOTE: dict[str, Any] = {"type": "note", "data": {}}
+
+
+def times(path: Path) -> list[str]:
+    return [entry["at"] for entry in entries(path)]
+
+
+@pytest.mark.parametrize("seconds", [SLACK + 1, -SLACK - 1, 86_400.0, -86_400.0])
+async def test_a_jump_of_more_than_five_minutes_stops_writing_until_it_is_undone(
+    tmp_path: Path, seconds: float
+) -> None:
+    clock = FixedClock()
+    async with open_place(tmp_path, clock) as place:
+        before = len(entries(place.path))
+        clock.jump(seconds)
+        for operation, given in (("object.create", NOTE), ("object.list", {}), ("whoami", {})):
+            with pytest.raises(ScopedError) as refused:
+                await place.root.call(operation, given)
+            assert refused.value.code == "internal"
+            assert "clock" in refused.value.message
+            assert "clock" in refused.value.hint
+        assert len(entries(place.path)) == before
+        clock.jump(-seconds)
+        await place.root.call("object.create", NOTE)
+        assert (await place.root.call("audit.verify"))["ok"]
+
+
+async def test_a_small_jump_back_never_turns_the_trail_around(tmp_path: Path) -> None:
+    clock = FixedClock()
+    async with open_place(tmp_path, clock) as place:
+        for seconds in (60, -30, -200, 10, -60, 120):
+            clock.jump(seconds)
+            clock.advance(1)
+            await place.root.call("object.create", NOTE)
+        stamps = times(place.path)
+        assert stamps == sorted(stamps)
+        assert (await place.root.call("audit.verify"))["ok"]
+
+
+async def test_hours_of_sleep_are_no_jump(tmp_path: Path) -> None:
+    clock = FixedClock()
+    async with open_place(tmp_path, clock) as place:
+        clock.advance(8 * 3_600)
+        await place.root.call("object.create", NOTE)
+
+
+async def test_a_house_whose_newest_entry_is_ahead_of_the_clock_does_not_write(
+    tmp_path: Path,
+) -> None:
+    clock = FixedClock()
+    async with open_place(tmp_path, clock) as place:
+        url, path, token = place.url, place.path, place.root_token
+    held = len(entries(path))
+    behind = FixedClock()
+    behind.advance(-SLACK - 1)
+    async with Scoped.open(url, clock=behind) as scoped:
+        with pytest.raises(ScopedError) as refused:
+            await scoped.session(token)
+        assert refused.value.code == "internal"
+        assert "clock" in refused.value.message
+        assert refused.value.hint
+        assert len(entries(path)) == held
+        behind.advance(2)
+        root = await scoped.session(token)
+        await root.call("object.create", NOTE)
+    stamps = times(path)
+    assert stamps == sorted(stamps)
+    assert moment(stamps[-1]) >= moment(stamps[held - 1])
