@@ -20,7 +20,7 @@ from fastmcp.client import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 SCOPED_MCP = (sys.executable, "-m", "scoped_mcp.faces.cli")
 
@@ -30,8 +30,7 @@ def scoped_mcp(*arguments: str, **environment: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own program
         [*SCOPED_MCP, *arguments],
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
@@ -41,7 +40,7 @@ def scoped_mcp(*arguments: str, **environment: str) -> str:
 
 
 @asynccontextmanager
-async def server(db: str) -> AsyncIterator[str]:
+async def server(db: str) -> AsyncGenerator[str]:
     """A server on a free port; its address."""
     process = await asyncio.create_subprocess_exec(
         *SCOPED_MCP,
@@ -73,9 +72,13 @@ async def call(client: Client[Any], tool: str, **arguments: object) -> dict[str,
 
 async def story(alice: Client[Any], bob: Client[Any], url: str) -> None:
     """Each user makes an agent; the agents meet in a scope."""
-    made = [await call(user, "agent_delegate", name="agent", ttl_seconds=600) for user in (alice, bob)]
+    made = [
+        await call(user, "agent_delegate", name="agent", ttl_seconds=600) for user in (alice, bob)
+    ]
     async with connect(url, made[0]["token"]) as writer, connect(url, made[1]["token"]) as reader:
-        note = await call(writer, "object_create", type="note", data={"title": "plan", "done": False})
+        note = await call(
+            writer, "object_create", type="note", data={"title": "plan", "done": False}
+        )
         hidden = await call(reader, "object_get", id=note["id"])
         assert hidden["error"]["code"] == "not_found", hidden
         assert (await call(reader, "object_list"))["items"] == []
@@ -102,7 +105,9 @@ async def story(alice: Client[Any], bob: Client[Any], url: str) -> None:
         print("reading is not writing:", denied["error"]["message"])
 
         await call(writer, "object_update", id=note["id"], patch=patch, expected_version=1)
-        late = await call(writer, "object_update", id=note["id"], patch={"x": 1}, expected_version=1)
+        late = await call(
+            writer, "object_update", id=note["id"], patch={"x": 1}, expected_version=1
+        )
         assert late["error"]["code"] == "conflict", late
         print("a lost race says what to do:", late["error"]["hint"])
 
@@ -124,7 +129,11 @@ async def main() -> None:
         known = {"SCOPED_MCP_DB": db, "SCOPED_MCP_TOKEN": root}
         issue = ("token", "issue", "--kind", "user", "--principal")
         tokens = [scoped_mcp(*issue, name, **known) for name in ("alice", "bob")]
-        async with server(db) as url, connect(url, tokens[0]) as alice, connect(url, tokens[1]) as bob:
+        async with (
+            server(db) as url,
+            connect(url, tokens[0]) as alice,
+            connect(url, tokens[1]) as bob,
+        ):
             await story(alice, bob, url)
         print(scoped_mcp("audit", "verify", **known))
 

@@ -103,10 +103,10 @@ def _ids(value: object) -> tuple[str, ...]:
 
 
 def owner_of(tx: ReadTx, public_id: str) -> str | None:
-    """Who owns what an id names, where such things have owners."""
+    """Whose an id is: the owner of a thing, the principal of a credential or session."""
     found = kind_of(public_id)
     entity = None if found is None else tx.peek(found.kind, public_id)
-    owner = getattr(entity, "owner", None)
+    owner = getattr(entity, "owner", None) or getattr(entity, "principal", None)
     if owner is not None:
         tx.key(owner)
     return owner

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scoped_mcp.kernel.text import quote
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -28,6 +30,11 @@ class Origin:
     source: str = "local"
     trace: str | None = None
     key: str | None = None
+
+    @property
+    def declared(self) -> str | None:
+        """The client as the trail may keep it: short, one line, without a credential."""
+        return None if self.client is None else quote(self.client)[1:-1]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, insert, select
 
 from scoped_mcp.kernel.clock import stamp
-from scoped_mcp.kernel.errors import ConflictError
+from scoped_mcp.kernel.errors import ConflictError, InvalidError
+from scoped_mcp.kernel.text import TOKEN
 from scoped_mcp.spine.declare import Effect
 from scoped_mcp.storage.path import entries, registry, repetitions
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import WriteTx
 
 KEPT = timedelta(hours=24)
+LONGEST = 200
 _FIND = (
     select(repetitions.c.arguments, registry.c.public_id)
     .join_from(repetitions, entries, entries.c.id == repetitions.c.entry)
@@ -40,6 +42,9 @@ def find(tx: WriteTx, request: Request) -> View | None:
     key, operation = request.origin.key, request.operation
     if key is None or operation is None or operation.effect is Effect.READ:
         return None
+    if len(key) > LONGEST or not key.isprintable() or TOKEN.search(key.encode()) is not None:
+        message = f"an idempotency key is at most {LONGEST} printable characters, and no token"
+        raise InvalidError(message, hint="a random UUID will do")
     since = stamp(tx.now - KEPT)
     credential = tx.caller.credential_key
     found = tx.row(_FIND, {"credential": credential, "key": key, "since": since})
@@ -52,6 +57,7 @@ def find(tx: WriteTx, request: Request) -> View | None:
         message = "this call was done before and its answer cannot be shown again"
         raise ConflictError(message, hint="look at its effect instead, or call with a new key")
     tx.record.repeated = True
+    tx.record.target = found.public_id
     return operation.again(tx, found.public_id)
 
 

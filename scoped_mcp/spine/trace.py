@@ -123,7 +123,7 @@ def _body(  # noqa: PLR0913 - an entry names everything
         "principal": caller.principal,
         "session": caller.session,
         "sponsors": list(caller.sponsors),
-        "client": origin.client,
+        "client": origin.declared,
         "face": origin.face,
         "trace": origin.trace,
         "operation": record.operation,

@@ -295,9 +295,17 @@ class WriteTx(ReadTx):
             }
         )
         self._context.entities[after.id] = after
-        if after.AUTHORITY:
+        if after.AUTHORITY or _moves_rights(before, after):
             record.authority = True
             self._context.memo.clear()
+
+
+def _moves_rights(before: Entity | None, after: Entity) -> bool:
+    """Whether a change of a thing changes who may see it; nobody saw a new one before."""
+    names = ("state", "owner", "transfer_to")
+    return before is not None and any(
+        getattr(before, name, None) != getattr(after, name, None) for name in names
+    )
 
 
 def everything(kind: type[Entity]) -> Query:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
+from scoped_mcp.storage.types import Key
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 def among(column: ColumnElement[Any], name: str = "keys") -> ColumnElement[bool]:
     """Whether a column is one of the keys in the parameter of that name."""
     each: Any = func.json_each
-    listed = each(bindparam(name)).table_valued("value")
-    return column.in_(select(literal_column("value")).select_from(listed))
+    value = literal_column("value", Key)
+    return column.in_(select(value).select_from(each(bindparam(name)).table_valued("value")))
 
 
 def keys(numbers: Iterable[int]) -> str:

@@ -115,7 +115,11 @@ def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one ans
         return _internal("the database file is read-only; nothing was stored", error)
     if is_busy(cause):
         return _internal("another process kept the database busy; nothing was stored", error)
-    if "malformed" in text or "not a database" in text or "disk i/o" in text:
+    if "disk i/o" in text:
+        return _internal("the disk did not take or give the data; nothing was stored", error)
+    if "unable to open" in text:
+        return _internal("the database file cannot be opened; nothing was stored", error)
+    if "malformed" in text or "not a database" in text:
         return _internal("the database file is damaged or was replaced", error)
     return _internal("the database refused; nothing was stored", error)
 

@@ -26,9 +26,14 @@ class Presence:
         """Take the lock, or say who must go first.
 
         Raises:
-            InvalidError: there is no database, or another process has it open and may not.
+            InvalidError: there is no database, it is not this account's, or another process has it
+                open and may not.
         """
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise unreachable(path, error) from error
+        if not there:
             message = f"there is no database at `{path}`"
             raise InvalidError(message, hint="create one with `scoped-mcp init`")
         return cls.claim(path, alone=alone or not driver.SAFE)
@@ -37,7 +42,10 @@ class Presence:
     def claim(cls, path: Path, *, alone: bool) -> Self:
         """Take the lock whether or not the database exists yet."""
         lock = path.with_name(path.name + ".lock")
-        handle = os.fdopen(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600), "r+")
+        try:
+            handle = os.fdopen(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600), "r+")
+        except OSError as error:
+            raise unreachable(path, error) from error
         kind = portalocker.LockFlags.EXCLUSIVE if alone else portalocker.LockFlags.SHARED
         try:
             portalocker.lock(handle, kind | portalocker.LockFlags.NON_BLOCKING)
@@ -55,3 +63,12 @@ class Presence:
         if not self._handle.closed:
             portalocker.unlock(self._handle)
             self._handle.close()
+
+
+def unreachable(path: Path, error: OSError) -> InvalidError:
+    """What stands between this account and the file, in our words."""
+    reason = (error.strerror or type(error).__name__).lower()
+    message = f"the database at `{path}` cannot be opened and written: {reason}"
+    return InvalidError(
+        message, hint="serve as the account that owns the file, on a disk it can write"
+    )

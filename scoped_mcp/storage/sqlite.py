@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.connection import Conn
-from scoped_mcp.storage.presence import Presence
+from scoped_mcp.storage.presence import Presence, unreachable
 from scoped_mcp.storage.schema import require_current
 
 if TYPE_CHECKING:
@@ -315,7 +315,11 @@ class SQLiteDatabase:
 
 def _require_content(path: Path) -> None:
     """Opening an empty file would make it a database."""
-    if path.exists() and not path.stat().st_size:
+    try:
+        empty = path.exists() and not path.stat().st_size
+    except OSError as error:
+        raise unreachable(path, error) from error
+    if empty:
         message = f"`{path}` is empty"
         raise InvalidError(message, hint="create a database with `scoped-mcp init`")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "scoped_mcp.faces.cli")
 BOUND = 60
@@ -98,3 +101,19 @@ class Cli:
             finally:
                 if process.poll() is None:
                     process.kill()
+
+
+@functools.cache
+def _initialised() -> tuple[tempfile.TemporaryDirectory[str], str]:
+    """One `init` for the tests of a process; each takes a copy."""
+    folder = tempfile.TemporaryDirectory()
+    done = Cli(Path(folder.name))("init", "--name", "root")
+    assert done.code == 0, done.err
+    return folder, done.out.strip()
+
+
+def new_house(folder: Path) -> Cli:
+    """The program as its first principal, on a fresh database in a folder."""
+    made, token = _initialised()
+    shutil.copytree(made.name, folder, dirs_exist_ok=True)
+    return Cli(folder, token)

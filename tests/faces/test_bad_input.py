@@ -105,7 +105,7 @@ IDS = [
     text("too long", "obj_" + "a" * 17, refused=True),
     text("a blank behind", "obj_aaaaaaaaaaaaaaaa ", refused=True),
     text("a line behind", "obj_aaaaaaaaaaaaaaaa\n", refused=True),
-    text("another alphabet", "obj_аaaaaaaaaaaaaaaa", refused=True),  # noqa: RUF001 - Cyrillic а
+    text("another alphabet", "obj_аaaaaaaaaaaaaaaa", refused=True),
     text("no prefix", "a" * 16, refused=True),
     text("a URN", "scoped:object:org:obj_aaaaaaaaaaaaaaaa", refused=True),
 ]
@@ -419,7 +419,9 @@ async def test_a_cursor_of_another_caller_or_another_list_is_refused(face: Face)
             await wire.expect_refusal(label, "object_list", asked)
         filtered = json.dumps({"limit": 1, "cursor": own, "state": "deleted"})
         await wire.expect_refusal("other filters", "object_list", filtered)
-        assert (await wire.send("object_list", json.dumps({"limit": 1, "cursor": own})))[0] == "done"
+        assert (await wire.send("object_list", json.dumps({"limit": 1, "cursor": own})))[
+            0
+        ] == "done"
 
 
 async def test_legitimate_text_is_kept_to_the_letter(face: Face) -> None:
@@ -431,7 +433,7 @@ async def test_legitimate_text_is_kept_to_the_letter(face: Face) -> None:
         "combining": "e\u0301",
         "percent": "%s %d {0} ${x}",
         "lines": "a\r\nb\tc",
-        "a key of \"quotes\"": "\\",
+        'a key of "quotes"': "\\",
     }
     made = await face.call("object.create", {"type": "note", "data": kept, "name": kept["SQL"]})
     read = await face.call("object.get", {"id": made["id"]})

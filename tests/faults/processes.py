@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -179,9 +180,7 @@ async def writers(url: str, tokens: list[str], target: str) -> None:
         say(json.dumps(told))
 
 
-async def write_until(
-    stop: asyncio.Event, scoped: Scoped, token: str, target: str
-) -> Counter[str]:
+async def write_until(stop: asyncio.Event, scoped: Scoped, token: str, target: str) -> Counter[str]:
     """Update the target with a token of one's own making, a new one whenever it was revoked."""
     origin = Origin()
     base = Session(scoped.spine, token, origin)
@@ -255,6 +254,38 @@ async def _caller(
         times.append(time.monotonic() - begun)
 
 
+async def limited(url: str, token: str) -> None:
+    """Create objects in a process whose files may grow by a megabyte, until one is refused."""
+    path = Path(url.removeprefix("sqlite:///"))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    async with Scoped.open(url) as scoped:
+        root = await scoped.session(token)
+        most = path.stat().st_size + 2**20
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        acked: list[str] = []
+        while len(acked) < 1_000:
+            marker = str(len(acked))
+            asked = {"type": "note", "data": {"marker": marker, "x": "x" * 20_000}}
+            try:
+                await root.call("object.create", asked)
+            except ScopedError as error:
+                told = {"code": error.code.value, "message": error.message, "hint": error.hint}
+                break
+            acked.append(marker)
+        say(json.dumps(told | {"acked": acked}))
+
+
+async def as_nobody(url: str) -> None:
+    """Open a house as a user to whom it does not belong."""
+    os.setgid(65_534)
+    os.setuid(65_534)
+    try:
+        async with Scoped.open(url):
+            say(json.dumps({"code": "done"}))
+    except ScopedError as error:
+        say(json.dumps({"code": error.code.value, "message": error.message, "hint": error.hint}))
+
+
 def say(line: str) -> None:
     """One line to whoever started this program."""
     print(line, flush=True)  # noqa: T201 - a program speaks so
@@ -265,7 +296,14 @@ async def input_ended() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
-PROGRAMS = {"http": http, "stdio": stdio, "writers": writers, "load": load}
+PROGRAMS = {
+    "http": http,
+    "stdio": stdio,
+    "writers": writers,
+    "load": load,
+    "limited": limited,
+    "as_nobody": as_nobody,
+}
 
 if __name__ == "__main__":
     asyncio.run(PROGRAMS[sys.argv[1]](**json.loads(sys.argv[2])))

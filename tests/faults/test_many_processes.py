@@ -61,10 +61,16 @@ async def test_four_processes_of_eight_callers_lose_nothing_and_meet_only_real_c
     }
     assert [ack for ack in acks if stored.get((ack[0], ack[1])) != ack[2]] == []
     ours = [marker for marker in stored.values() if marker is not None]
-    assert sorted(ours) == sorted(ack[2] for ack in acks), "a refused write was stored, or one twice"
+    assert sorted(ours) == sorted(ack[2] for ack in acks), (
+        "a refused write was stored, or one twice"
+    )
     verified = await place.root.call("audit.verify")
     assert verified["ok"], verified
-    sessions = [content["state"]["credential"] for _, v, content in contents(place.path, "session") if v == 1]
+    sessions = [
+        content["state"]["credential"]
+        for _, v, content in contents(place.path, "session")
+        if v == 1
+    ]
     assert len(sessions) == len(set(sessions)), "a credential has two sessions"
     with closing(driver.connect(place.path, reader=True)) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -185,6 +185,9 @@ class Inspector:
         given = [
             part
             for name, value in arguments.items()
-            for part in ("--tool-arg", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+            for part in (
+                "--tool-arg",
+                f"{name}={value if isinstance(value, str) else json.dumps(value)}",
+            )
         ]
         return await self.ask("--method", "tools/call", "--tool-name", tool, *given)

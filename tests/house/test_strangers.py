@@ -229,5 +229,7 @@ async def test_what_needs_no_target_answers_a_stranger_as_in_an_empty_house(
 
 
 def test_the_sample_names_everything_that_examples_name() -> None:
-    named = {p for o in OPERATIONS for p in PLACEHOLDER.findall(json.dumps(dict(o.command.example)))}
+    named = {
+        p for o in OPERATIONS for p in PLACEHOLDER.findall(json.dumps(dict(o.command.example)))
+    }
     assert named <= plan().ids.keys()

@@ -183,7 +183,9 @@ def test_two_rows_swapped_are_found(copy: Copy, table: Table) -> None:
     names = [c.name for c in table.columns if not c.primary_key]
     rows = _rows(copy, table)
     pairs = [(one, two) for one in rows[:3] for two in rows[-3:] if one != two]
-    statement = f"UPDATE {table.name} SET {', '.join(f'{n} = ?' for n in names)} WHERE {_keys(table)}"
+    statement = (
+        f"UPDATE {table.name} SET {', '.join(f'{n} = ?' for n in names)} WHERE {_keys(table)}"
+    )
     park = f"UPDATE {table.name} SET {_parked(names)} WHERE {_keys(table)}"
     for one, two in pairs:
         if all(one[name] == two[name] for name in names):

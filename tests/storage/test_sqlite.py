@@ -272,7 +272,7 @@ async def test_a_constraint_that_sounds_like_trouble_is_not_that_trouble() -> No
         ("database is locked", "busy"),
         ("database disk image is malformed", "damaged"),
         ("file is not a database", "damaged"),
-        ("disk I/O error", "damaged"),
+        ("disk I/O error", "did not take"),
     ],
 )
 def test_trouble_is_told_in_our_words(words: str, meaning: str) -> None:

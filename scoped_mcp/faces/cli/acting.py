@@ -11,8 +11,13 @@ from pydantic_settings import SettingsError
 import scoped_mcp
 from scoped_mcp.app import Scoped, Session
 from scoped_mcp.config import Settings
-from scoped_mcp.kernel.errors import Code, InvalidError, NotFoundError, ScopedError
-from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.errors import (
+    Code,
+    InvalidError,
+    NotFoundError,
+    ScopedError,
+    UnauthenticatedError,
+)
 from scoped_mcp.kernel.ids import PrincipalId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.spine.caller import Origin
@@ -107,16 +112,18 @@ async def principal_id(session: Session, name: str) -> str:
     if is_id(name):
         return name
     me = await session.call("whoami")
-    for one in (me["principal"], *me.get("delegates", ())):
+    known: list[dict[str, Any]] = [me["principal"], *me.get("delegates", [])]
+    for one in known:
         if one["name"] == name:
             return str(one["id"])
     hint = "`scoped-mcp principal list` shows the principals"
+    found: list[dict[str, Any]] = []
     try:
         found = (await session.call("principal.list", {"name": name}))["items"]
     except ScopedError as error:
         if error.code not in {Code.DENIED, Code.NOT_FOUND}:
             raise
-        found, hint = [], "give its id: looking names up is for instance admins"
+        hint = "give its id: looking names up is for instance admins"
     if found:
         return str(found[0]["id"])
     message = f"there is no principal named {quote(name)}"

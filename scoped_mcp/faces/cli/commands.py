@@ -58,7 +58,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way
 @app.callback()
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback acts
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -75,7 +75,7 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one answer a trouble
     """Run one command; its exit code."""
     in_json = "--json" in arguments
     try:

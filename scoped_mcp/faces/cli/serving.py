@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scoped_mcp.app import Scoped
-from scoped_mcp.config import Settings
-from scoped_mcp.faces import mcp
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings, token_of
 from scoped_mcp.faces.cli.options import Db, Json
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import driver
+
+if TYPE_CHECKING:
+    from scoped_mcp.config import Settings
 
 
 class Transport(StrEnum):
@@ -61,6 +62,8 @@ def serve(  # noqa: PLR0913 - every option of a server
 async def _serve(
     read: Settings, transport: Transport, host: str, port: int, *, in_json: bool
 ) -> None:
+    from scoped_mcp.faces import mcp  # noqa: PLC0415 - half a second that other commands save
+
     def ready(url: str) -> None:
         if in_json:
             show.as_json({"url": url})

@@ -83,7 +83,9 @@ def rows(columns: Mapping[str, str], items: Iterable[Mapping[str, Any]]) -> None
     if not lines:
         note("nothing to show")
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in columns:
+        table.add_column(heading, overflow="fold")  # an id cut short is of no use
     for cells in lines:
         table.add_row(*(Text(cell) for cell in cells))
     Console().print(table)
@@ -103,7 +105,7 @@ def page(found: Mapping[str, Any], columns: Mapping[str, str], *, in_json: bool)
 def _at(item: Mapping[str, Any], path: str) -> object:
     value: Any = item
     for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+        value = value.get(part) if hasattr(value, "get") else None
     return value
 
 

@@ -42,11 +42,11 @@ def issue(  # noqa: PLR0913 - every option of a credential
     environment: Annotated[
         str | None, typer.Option(metavar="ENV", help="Pin it to this environment.")
     ] = None,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="It reads and nothing else.")
-    ] = False,  # noqa: E501, FBT002 - typer's way
     db: Db = None,
     *,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="It reads and does nothing else.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Issue a token and print it, this once.

@@ -46,11 +46,11 @@ def log(  # noqa: PLR0913 - every filter of the operation
     until: Annotated[str | None, typer.Option(help="Up to this time, or how long ago.")] = None,
     limit: Count = 20,
     cursor: Cursor = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print what is new, until interrupted.")
-    ] = False,  # noqa: FBT002 - typer's way
     db: Db = None,
     *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what is new, until interrupted.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Read the trail, newest first: what you did, your agents did, and what touched yours.

@@ -66,6 +66,9 @@ def register(_cmd: RegisterKinds, tx: WriteTx) -> Registered:
 )
 def get(cmd: GetRegistration, tx: ReadTx) -> Registration:
     """What an id names, for those who may see the thing itself."""
+    if tx.key(cmd.id) is None:
+        message = f"{quote(cmd.id)} names an entry of the trail, which registers others"
+        raise InvalidError(message, hint=f'audit_get(id="{cmd.id}") reads it')
     return _view(tx, cmd.id)
 
 

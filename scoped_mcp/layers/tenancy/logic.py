@@ -181,8 +181,25 @@ def object_sight(shown: Iterable[Shown], where: Standing) -> Sight:
     return Sight(access, since, frozenset(pinned))
 
 
+def inherited(
+    above: Iterable[int], roles: Mapping[int, Role], nodes: Mapping[int, Node]
+) -> Role | None:
+    """The best role held in scopes above; what is archived is there for its owner alone."""
+    return best(roles[key] for key in above if key in roles and in_force(key, roles, nodes))
+
+
+def in_force(key: int, roles: Mapping[int, Role], nodes: Mapping[int, Node]) -> bool:
+    """Whether the role in a scope counts: in an archived one only that of its owner."""
+    return roles[key] is Role.OWNER or state_of(key, nodes) is not ScopeState.ARCHIVED
+
+
+def lowers(before: Role | None, after: Role) -> bool:
+    """Whether a change of role gives nothing that was not there."""
+    return before is not None and common(after, before) is after
+
+
 def may_grant(
-    granter: Role | None, inherited: Role | None, before: Role | None, after: Role
+    granter: Role | None, inherited: Role | None, before: Role | None, after: Role, *, longer: bool
 ) -> str | None:
     """Why somebody may not give this role to who has that one, or None where it may.
 
@@ -190,7 +207,7 @@ def may_grant(
     removes, it never raises (ruling 30).
     """
     held = granter if granter is not None and RANK[granter] >= RANK[Role.ADMIN] else None
-    lowering = before is not None and RANK[after] <= RANK[before]
+    lowering = lowers(before, after) and not longer
     if held is None:
         if inherited is None or RANK[inherited] < RANK[Role.ADMIN]:
             return "this needs the role admin or owner in the scope"

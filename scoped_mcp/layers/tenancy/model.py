@@ -68,6 +68,7 @@ class Scope(Entity):
     state: ScopeState = ScopeState.ACTIVE
     root: bool = False
     transfer_to: PrincipalId | None = None
+    offered_by: PrincipalId | None = None
 
 
 class Membership(Entity):

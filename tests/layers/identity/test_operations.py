@@ -43,7 +43,9 @@ class TestEnrolment:
         with refused("denied"):
             await house.root.call("token.issue", {"name": "alice", "kind": "user"})
 
-    async def test_who_has_authenticated_issues_for_itself(self, alice: Session, house: Home) -> None:
+    async def test_who_has_authenticated_issues_for_itself(
+        self, alice: Session, house: Home
+    ) -> None:
         issued = await alice.call("token.issue", {"principal": await _me(alice), "ttl_seconds": 60})
         again = await house.scoped.session(issued["token"])
         assert await _me(again) == await _me(alice)
@@ -368,7 +370,9 @@ class TestSuspension:
         for one in (alice, helper):
             assert await one.call("whoami")
 
-    async def test_resuming_restores_exactly_what_it_took(self, house: Home, alice: Session) -> None:
+    async def test_resuming_restores_exactly_what_it_took(
+        self, house: Home, alice: Session
+    ) -> None:
         made = await _delegate(alice)
         helper, own = await house.scoped.session(made["token"]), made["principal"]["id"]
         await alice.call("principal.suspend", {"id": own})

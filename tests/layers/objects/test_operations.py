@@ -291,7 +291,7 @@ class TestRefusals:
             {"\udfff": 1},
             {"\x00": 1},
             {"b": b"bytes"},
-            {"o": object()},
+            pytest.param({"o": object()}, id="object"),
             [],
             "text",
             None,
@@ -399,9 +399,7 @@ class TestMany:
         verified = await house.root.call("audit.verify")
         assert verified["ok"]
 
-    async def test_one_that_is_another_s_fails_all(
-        self, alice: Session, mallory: Session
-    ) -> None:
+    async def test_one_that_is_another_s_fails_all(self, alice: Session, mallory: Session) -> None:
         mine, theirs = await _note(mallory), await _note(alice)
         for name, arguments in (
             ("object.delete_many", {"objects": [mine, theirs]}),

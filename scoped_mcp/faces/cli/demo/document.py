@@ -56,7 +56,7 @@ def _readme() -> str:
         found = importlib.metadata.metadata(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         return ""
-    return str(found.get_payload() or found.get("Description") or "")
+    return str(found.json.get("description", ""))
 
 
 def sections(text: str) -> list[Section]:

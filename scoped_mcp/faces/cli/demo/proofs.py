@@ -105,7 +105,7 @@ async def tampering_is_found(stage: Stage) -> str:
     async with Scoped.open(settings.db, settings=settings) as scoped:
         root = await scoped.session(stage.root_token)
         found = await root.call("audit.verify")
-    problem = found.get("problem") or {}
+    problem: dict[str, Any] = found.get("problem") or {}
     expect(not found["ok"], "an edited trail verifies")
     expect(problem.get("entry") == stage.hidden_entry, "the wrong entry is named")
     where = f"entry {problem['seq']} ({problem['entry']}): {problem['detail']}"
@@ -115,9 +115,11 @@ async def tampering_is_found(stage: Stage) -> str:
 def _edit(path: Path, copy: Path, entry: str) -> bool:
     """Copy the database and turn a refusal into a success; whether its guard objected first."""
     hide = "UPDATE entries SET outcome = 'done' WHERE public_id = ?"
-    with contextlib.closing(driver.connect(path)) as raw:
-        with contextlib.closing(driver.connect(copy)) as target:
-            raw.backup(target)
+    with (
+        contextlib.closing(driver.connect(path)) as raw,
+        contextlib.closing(driver.connect(copy)) as target,
+    ):
+        raw.backup(target)
     with contextlib.closing(driver.connect(copy)) as raw:
         try:
             raw.execute(hide, (entry,))

@@ -21,7 +21,7 @@ from scoped_mcp.config import Settings
 from scoped_mcp.kernel.errors import InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from scoped_mcp.faces.cli.demo.document import Section
@@ -59,7 +59,7 @@ class Actor:
     async def answer(self, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Call a tool; its view, or `{"error": …}`."""
         result = await self._client.call_tool(tool, arguments, raise_on_error=False)
-        content = cast("dict[str, Any]", result.structured_content or {})
+        content: dict[str, Any] = result.structured_content or {}
         if result.is_error:
             expect("error" in content, f"{tool} failed without saying why")
             self.refusals.append(content["error"]["entry"])
@@ -68,7 +68,7 @@ class Actor:
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Call a tool that must succeed."""
         content = await self.answer(tool, **arguments)
-        error = content.get("error") or {}
+        error: dict[str, Any] = content.get("error") or {}
         why = f"{error.get('code')}: {error.get('message')}"
         expect(not error, f"{tool} by {self.name} was refused with {why}")
         return content
@@ -124,7 +124,7 @@ class Stage:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def set_up(cls, folder: Path, sections: list[Section]) -> AsyncIterator[Stage]:
+    async def set_up(cls, folder: Path, sections: list[Section]) -> AsyncGenerator[Stage]:
         """A new database and a server on a free port of the loopback."""
         url = f"sqlite:///{folder / 'scoped.db'}"
         token = await Scoped.create(url, name="root", settings=Settings(db=url, key_file=None))

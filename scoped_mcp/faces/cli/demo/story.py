@@ -51,7 +51,7 @@ async def changes_make_versions(stage: Stage) -> str:
         changed = await writer.call(
             "object_update", id=object_id, patch={"status": "revised"}, expected_version=1
         )
-        expect(changed["version"] == 2, "an update is not the second version")  # noqa: PLR2004
+        expect(changed["version"] == 2, "an update is not the second version")  # noqa: PLR2004 - the second is two
         before = await writer.call("object_get", id=object_id, version=1)
         expect("status" not in before["data"], "the first version has changed")
     history = await writer.call("object_history", id=stage.objects[0], from_version=1, to_version=2)
@@ -86,7 +86,7 @@ async def a_lost_race_loses_nothing(stage: Stage) -> str:
         await loser.call(tool, id=object_id)
         await loser.call("object_update", id=object_id, patch=patch, expected_version=int(version))
     data = (await writer.call("object_get", id=target))["data"]
-    expect(data["checked"] is True and data["words"] == 42, "a change was lost")  # noqa: PLR2004
+    expect(data["checked"] is True and data["words"] == 42, "a change was lost")  # noqa: PLR2004 - the second is two
     return "of two updates at once one got a conflict, did what its hint said, and both are there"
 
 

@@ -207,7 +207,7 @@ def open_session(tx: WriteTx, caller: Caller, origin: Origin) -> Caller:
             id=tx.new_id(SessionId),
             credential=caller.credential,
             principal=caller.principal,
-            client=origin.client,
+            client=origin.declared,
             face=origin.face,
         )
     )

@@ -42,12 +42,14 @@ def explain(cmd: ExplainAccess, tx: ReadTx) -> AccessView:
 def _object(tx: ReadTx, thing: Object, principal: str) -> AccessView:
     reasons: list[ReachView] = []
     have = Access.NONE
+    owner = tx.access(thing) is Access.OWNER
     if thing.owner == principal or tx.key(thing.owner) in identity.heirs_of(tx, principal):
         have = Access.OWNER
         reasons.append(ReachView(through="ownership", access=have.label, since=thing.created_at))
     if thing.state is ObjectState.ACTIVE:
         for scope, level in store.reasons(tx, thing, principal):
-            have = max(have, level)
+            if owner or tx.sees(scope):
+                have = max(have, level)
             if tx.sees(scope):
                 shown = store.projection(tx, thing.id, scope)
                 since = None if shown is None else shown.updated_at

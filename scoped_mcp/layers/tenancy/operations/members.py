@@ -57,11 +57,10 @@ def add(cmd: AddMember, tx: WriteTx) -> ScopeView:
         raise InvalidError(message, hint="scope_remove_member ends a membership now")
     place = store.membership(tx, scope.id, cmd.principal)
     before = _standing_role(tx, place)
-    _require_may(tx, scope, before, cmd)  # 1
-    _require_own_side(tx, scope, known)  # 2
-    lowering = before is not None and logic.RANK[cmd.role] <= logic.RANK[before]
     longer = place is not None and logic.outlives(cmd.expires_at, place.expires_at)
-    if not lowering or longer:
+    _require_may(tx, scope, before, cmd, longer=longer)  # 1
+    _require_own_side(tx, scope, known)  # 2
+    if longer or not logic.lowers(before, cmd.role):
         require_open(tx, scope)  # 3
     if cmd.role is Role.OWNER and cmd.expires_at is not None:
         message = "an owner's membership has no expiry"
@@ -95,14 +94,18 @@ def _standing_role(tx: ReadTx, place: Membership | None) -> Role | None:
     return None if expired else place.role
 
 
-def _require_may(tx: ReadTx, scope: Scope, before: Role | None, cmd: AddMember) -> None:
+def _require_may(
+    tx: ReadTx, scope: Scope, before: Role | None, cmd: AddMember, *, longer: bool
+) -> None:
     role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
-    problem = logic.may_grant(role, inherited, before, cmd.role)
-    if problem is None:
-        own = store.membership(tx, scope.id, tx.caller.principal)
-        until = None if own is None or own.state is not Place.ACTIVE else own.expires_at
-        if logic.outlives(cmd.expires_at, until):
-            problem = "nobody grants for longer than they hold"
+    problem = logic.may_grant(role, inherited, before, cmd.role, longer=longer)
+    gives = longer or not logic.lowers(before, cmd.role)
+    trails = scope.root and not logic.holds(before, cmd.role)
+    if trails and not logic.holds(role, cmd.role):
+        problem = problem or "only owners of the root scope appoint its auditors"
+    granters = (tx.caller.principal, *tx.caller.delegators) if gives else ()
+    if any(logic.outlives(cmd.expires_at, store.held_until(tx, scope.id, g)) for g in granters):
+        problem = problem or "nobody grants for longer than they hold"
     if problem is not None:
         raise DeniedError(problem, hint="ask an owner of the scope; scope_get names its members")
 
@@ -149,7 +152,8 @@ def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
     role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
     before = _standing_role(tx, place)
     if cmd.principal != tx.caller.principal:
-        problem = logic.may_grant(role, inherited, before or Role.AUDITOR, Role.AUDITOR)
+        held = before or Role.AUDITOR
+        problem = logic.may_grant(role, inherited, held, held, longer=False)
         if problem is not None:
             raise DeniedError(problem, hint="ask an owner of the scope")
     if place is None or before is None:

@@ -207,7 +207,8 @@ def update(cmd: UpdateScope, tx: WriteTx) -> ScopeView:
     require_open(tx, scope)
     changes: dict[str, object] = {}
     if cmd.name is not None and cmd.name != scope.name:
-        if store.named(tx, scope.owner, cmd.name) is not None:
+        taken = store.named(tx, scope.owner, cmd.name)
+        if taken is not None and tx.sees(taken.id):
             message = f"its owner has a scope named {quote(cmd.name)}"
             raise ConflictError(message, hint="choose another name")
         changes["name"] = cmd.name
@@ -243,6 +244,9 @@ def set_state(cmd: SetScopeState, tx: WriteTx) -> ScopeView:
     if reviving and role is not Role.OWNER:
         message = "only its owner brings an archived scope back"
         raise DeniedError(message, hint="ask the owner of the scope")
+    if reviving and store.named(tx, scope.owner, scope.name) is not None:
+        message = f"there is another scope named {quote(scope.name)} by now"
+        raise ConflictError(message, hint="rename that one first with scope_update")
     put = tx.put(scope.but(state=cmd.state), reason=cmd.reason, event=_verb(cmd.state))
     return view(tx, put)
 

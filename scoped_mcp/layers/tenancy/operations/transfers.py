@@ -83,7 +83,8 @@ def transfer(cmd: TransferScope, tx: WriteTx) -> ScopeView:
     if cmd.to == scope.owner:
         message = "it has this owner already"
         raise InvalidError(message, hint="name another principal")
-    return view(tx, tx.put(scope.but(transfer_to=cmd.to), event="offered"))
+    by = None if cmd.to is None else tx.caller.principal
+    return view(tx, tx.put(scope.but(transfer_to=cmd.to, offered_by=by), event="offered"))
 
 
 @handles(
@@ -102,7 +103,7 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
     """The new owner gets the role; who owned it so far stays as admin."""
     scope = tx.get(Scope, cmd.id)
     me = tx.caller.principal
-    if scope.transfer_to != me:
+    if scope.transfer_to != me or not store.offer_stands(tx, scope):
         message = f"there is no offer of {quote(cmd.id)} to you"
         raise NotFoundError(message, hint="whoami lists what was offered to you")
     require_open(tx, scope)
@@ -110,13 +111,13 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
         message = f"you have a scope named {quote(scope.name)}"
         raise ConflictError(message, hint="rename yours with scope_update first")
     before = store.membership(tx, scope.id, scope.owner)
-    put = tx.put(scope.but(owner=me, transfer_to=None), event="transferred")
+    put = tx.put(scope.but(owner=me, transfer_to=None, offered_by=None), event="transferred")
     place = store.membership(tx, scope.id, me) or Membership(
         id=tx.new_id(MembershipId), scope=scope.id, principal=me, role=Role.OWNER, added_by=me
     )
     owner = place.but(role=Role.OWNER, state=Place.ACTIVE, expires_at=None, added_by=scope.owner)
     tx.put(owner)
-    if before is not None and before.state is Place.ACTIVE:
+    if before is not None and before.state is Place.ACTIVE and before.role is Role.OWNER:
         tx.put(before.but(role=Role.ADMIN))
     return view(tx, put)
 

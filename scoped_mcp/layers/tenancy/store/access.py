@@ -62,8 +62,22 @@ def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role |
     """A principal's own role in a scope, and the best it holds above it."""
     roles = standing_of(tx, principal).roles
     above = tx.memo(("nodes", scope), lambda: facts.nodes_of(tx, [scope]))
-    inherited = logic.best(roles[n.key] for n in logic.chain(scope, above)[1:] if n.key in roles)
-    return roles.get(scope), inherited
+    higher = [node.key for node in logic.chain(scope, above)[1:]]
+    return roles.get(scope), logic.inherited(higher, roles, above)
+
+
+def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
+    """When a principal stops administering a scope, by itself or through a team; None for never."""
+    teams = [tx.known_key(team) for team in sorted(identity.teams(tx, principal))]
+    ends = facts.ends(tx, scope, [tx.known_key(principal), *teams])
+    dates = [end for end in ends if end is not None]
+    return max(dates) if dates and len(dates) == len(ends) else None
+
+
+def offer_stands(tx: ReadTx, scope: Scope) -> bool:
+    """Whether who offered a scope still owns it: an offer ends with what it was made of."""
+    by = scope.offered_by
+    return by is not None and role_in(tx, tx.known_key(scope.id), by)[0] is Role.OWNER
 
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
@@ -134,65 +148,81 @@ def scope_access(tx: ReadTx, scope: Scope) -> Access:
     below = key in standing_of(tx, tx.caller.principal).above
     state = logic.state_of(key, nodes)
     found = logic.scope_access(role, inherited, state, below=below)
-    if scope.transfer_to == tx.caller.principal and state is not ScopeState.ARCHIVED:
-        return max(found, Access.READ)
-    return found
+    offered = scope.transfer_to == tx.caller.principal and state is not ScopeState.ARCHIVED
+    return max(found, Access.READ) if offered and offer_stands(tx, scope) else found
 
 
 @filters(Scope)
 def scopes_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
+    inside, administered = _places(tx)
     where = standing_of(tx, tx.caller.principal)
-    administered = [k for k, r in where.roles.items() if logic.RANK[r] >= logic.RANK[Role.ADMIN]]
-    under = facts.under(tx, administered)
-    owned = {k for k, role in where.roles.items() if role is Role.OWNER}
-    live = facts.nodes_of(tx, where.roles)
-    members = {k for k in where.roles if logic.state_of(k, live) is not ScopeState.ARCHIVED}
-    offered = {tx.known_key(one.id) for one in facts.offered(tx, tx.caller.principal)}
+    standing = [o for o in facts.offered(tx, tx.caller.principal) if offer_stands(tx, o)]
+    offered = {tx.known_key(one.id) for one in standing}
     above = facts.nodes_of(tx, offered)
     offered = {k for k in offered if logic.state_of(k, above) is not ScopeState.ARCHIVED}
-    return scopes.c.id.in_(sorted(under | owned | members | where.above | offered))
+    return scopes.c.id.in_(sorted(inside | administered | where.above | offered))
+
+
+def _places(tx: ReadTx) -> tuple[set[int], frozenset[int]]:
+    """The scopes in which the caller has a role of its own, and those that it administers."""
+    roles = standing_of(tx, tx.caller.principal).roles
+    nodes = facts.nodes_of(tx, roles)
+    inside = {k for k in roles if logic.in_force(k, roles, nodes)}
+    own = {k for k in inside if logic.RANK[roles[k]] >= logic.RANK[Role.ADMIN]}
+    return inside, facts.under(tx, own) | own
 
 
 @decides(Membership)
 def membership_access(tx: ReadTx, one: Membership) -> Access:
-    """That of its scope; one's own place can be seen and left."""
+    """That of its scope, for who is inside or administers it; one's own can be seen and left."""
     found = tx.access_to(one.scope)
+    if found < Access.ADMIN and not _is_inside(tx, tx.known_key(one.scope)):
+        found = Access.NONE
     return max(found, Access.READ) if one.principal == tx.caller.principal else found
+
+
+def _is_inside(tx: ReadTx, scope: int) -> bool:
+    return role_in(tx, scope, tx.caller.principal)[0] is not None
 
 
 @filters(Membership)
 def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    seen = select(scopes.c.id).where(scopes_seen(tx))
+    inside, administered = _places(tx)
+    seen = sorted(inside | administered)
     return or_(memberships.c.principal == tx.caller.key, memberships.c.scope.in_(seen))
 
 
 @decides(Projection)
 def projection_access(tx: ReadTx, one: Projection) -> Access:
-    """The better of what one may do with its object and with its scope."""
-    return max(tx.access_to(one.object), tx.access_to(one.scope))
+    """What one may do with its object, or with the scope that one administers."""
+    there = tx.access_to(one.scope)
+    return max(tx.access_to(one.object), there if there >= Access.ADMIN else Access.NONE)
 
 
 @filters(Projection)
 def projections_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     things = select(objects.c.id).where(objects_seen(tx))
-    places = select(scopes.c.id).where(scopes_seen(tx))
-    return or_(projections.c.object.in_(things), projections.c.scope.in_(places))
+    _, administered = _places(tx)
+    return or_(projections.c.object.in_(things), projections.c.scope.in_(sorted(administered)))
 
 
 def audits_everything(tx: ReadTx) -> bool:
     """Whether the caller reads every trail: an auditor or owner of the root scope."""
-    role, _ = role_in(tx, tx.known_key(tx.house.root), tx.caller.principal)
-    return role in {Role.AUDITOR, Role.OWNER}
+    root, caller = tx.known_key(tx.house.root), tx.caller
+    everyone = (caller.principal, *caller.delegators)
+    return all(role_in(tx, root, one)[0] in {Role.AUDITOR, Role.OWNER} for one in everyone)
 
 
 def audited(tx: ReadTx) -> frozenset[int]:
     """The scopes whose trail the caller reads: those it administers or audits, and all below."""
     roles = standing_of(tx, tx.caller.principal).roles
+    nodes = facts.nodes_of(tx, roles)
     reading = {Role.AUDITOR, Role.ADMIN, Role.OWNER}
-    return facts.below(tx, [key for key, role in roles.items() if role in reading])
+    keys = [k for k, r in roles.items() if r in reading and logic.in_force(k, roles, nodes)]
+    return facts.below(tx, keys)
 
 
 def reasons(tx: ReadTx, thing: Object, principal: str) -> list[tuple[str, Access]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are what visibility is made of
 
-from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.layers.tenancy.logic import Node, Shown
 from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role, Scope, ScopeState
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
@@ -45,6 +45,14 @@ _UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
 _PLACES = (
     select(memberships.c.scope, memberships.c.role)
     .where(among(memberships.c.principal))
+    .where(memberships.c.state == Place.ACTIVE.value)
+    .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
+)
+_ADMINISTER = (
+    select(memberships.c.expires_at)
+    .where(memberships.c.scope == bindparam("scope"))
+    .where(memberships.c.principal.in_(bindparam("keys", expanding=True)))
+    .where(memberships.c.role.in_([Role.ADMIN.value, Role.OWNER.value]))
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
@@ -172,6 +180,13 @@ def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
         for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):
             found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
     return found
+
+
+def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | None]:
+    """When the places end by which principals administer a scope; None for never."""
+    values = {"scope": tx.key(scope), "keys": list(principals), "now": stamp(tx.now)}
+    rows = tx.rows(_ADMINISTER, values)
+    return [None if row.expires_at is None else moment(row.expires_at) for row in rows]
 
 
 def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
