@@ -4,10 +4,12 @@ Every command's `example` names things by placeholder ids such as `obj_aaaaaaaaa
 has a thing for each of them, so that every example can be run by alice, the owner of the root
 scope:
 
-    prn …a bob     …c carl, suspended   …d alice's delegate   …e erin, not enrolled   …f a team   …g gina
+    prn …a bob     …c carl, suspended   …d alice's delegate   …e erin, not enrolled
+        …f a team   …g gina
     obj …a alice's, private, two versions     …c shared in scp …a   …d to delete   …e deleted
         …f bob's, offered to alice
-    scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice   …e bob's, alice a member
+    scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice
+        …e bob's, alice a member
 
 A room that is added later adds what its examples name to `_furnish`.
 """

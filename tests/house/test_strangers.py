@@ -106,10 +106,10 @@ def _mine(house: Sample, placeholder: str) -> str:
 def _swaps(operation: Operation) -> Iterator[tuple[dict[str, Any], str]]:
     """The example with one placeholder left in place for the foreign id, and which it is.
 
-    Everything else that it names is marked `mine:`; fields that the example leaves out are tried too.
+    Everything else that it names is marked `mine:`; fields that it leaves out are tried too.
     """
     example = dict(operation.command.example)
-    named = sorted({p for p in PLACEHOLDER.findall(json.dumps(example))})
+    named = sorted(set(PLACEHOLDER.findall(json.dumps(example))))
     for placeholder in named:
         others = {other: f"mine:{other}" for other in named if other != placeholder}
         yield fill(example, others | {placeholder: "foreign"}), placeholder

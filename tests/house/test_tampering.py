@@ -279,7 +279,7 @@ def test_every_finding_can_be_shown(copy: Copy) -> None:
 
 
 def test_a_chain_rewritten_with_its_head_needs_a_checkpoint_outside(copy: Copy) -> None:
-    """What is promised ends here: the last entry and all that it did are gone, the head says so too.
+    """What is promised ends here: the last entry and what it did are gone, the head says so too.
 
     The newest entry of the sample read the trail and changed nothing, so nothing else tells.
     """

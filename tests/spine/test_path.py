@@ -239,7 +239,7 @@ class TestDeclarations:
             assert fields.isdisjoint({"actor", "owner_id", "principal_id", "as", "caller", "token"})
 
     def test_every_id_field_is_authorised_or_says_why_not(self) -> None:
-        """NONE is for what is public knowledge (ruling 8), or what the handler decides by itself."""
+        """NONE is for what is public knowledge (ruling 8), or what the handler decides."""
         decided = {
             ("house.found", "organisation"),
             ("house.found", "house"),

@@ -107,5 +107,5 @@ def test_a_list_that_differs_from_call_to_call_is_left_to_sqlalchemy(conn: Conn)
 def test_a_missing_value_is_an_error_both_times(conn: Conn) -> None:
     statement = select(THINGS).where(THINGS.c.name == bindparam("name"))
     conn.rows(statement, {"name": "x"})
-    with pytest.raises(Exception):  # noqa: B017, PT011 - of either library: it must not pass
+    with pytest.raises(Exception):  # noqa: B017 - of either library: it must not pass
         conn.rows(statement, {"nam": "x"})
