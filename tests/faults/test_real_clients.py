@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,8 +20,6 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from tests.faults.processes import environment, server
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.faults.conftest import Place
 
 SERVE = [sys.executable, "-m", "scoped_mcp.faces.cli", "serve"]
@@ -123,71 +119,3 @@ async def _official(transport: str, where: Any, token: str) -> AsyncIterator[Cli
         parameters = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env=where)
         async with stdio_client(parameters) as streams, ClientSession(*streams) as client:
             yield client
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("npx") is None, reason="Inspector needs Node")
-@pytest.mark.parametrize("transport", ["http", "stdio"])
-async def test_mcp_inspector_works(
-    place: Place, transport: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    token = (await place.issue("alice"))["token"]
-    cache = tmp_path_factory.getbasetemp() / "npm"
-    async with at(place, transport, token) as where:
-        inspector = Inspector(cache, transport, where, token)
-        tools = await inspector.ask("--method", "tools/list")
-        me = await inspector.call("whoami")
-        made = await inspector.call("object_create", type="note", data=NOTE["data"])
-        uri = f"scoped://objects/{made['structuredContent']['id']}"
-        read = await inspector.ask("--method", "resources/read", "--uri", uri)
-        refused = await inspector.call("object_get", **ABSENT)
-    Seen(
-        [tool["name"] for tool in tools["tools"]],
-        me["structuredContent"],
-        made["structuredContent"],
-        json.loads(read["contents"][0]["text"]),
-        refused["structuredContent"],
-        refused["isError"],
-    ).check()
-
-
-class Inspector:
-    """MCP Inspector's command line, from npm into a cache of the test's own."""
-
-    def __init__(self, cache: Path, transport: str, where: Any, token: str) -> None:
-        self._start = ["npx", "-y", "@modelcontextprotocol/inspector", "--cli"]
-        self._env = environment(npm_config_cache=str(cache))
-        if transport == "http":
-            self._start += [where, "--transport", "http"]
-            self._header = ["--header", f"Authorization: Bearer {token}"]
-        else:
-            for name in ("SCOPED_MCP_DB", "SCOPED_MCP_TOKEN"):
-                self._start += ["-e", f"{name}={where[name]}"]
-            self._start += SERVE
-            self._header = []
-
-    async def ask(self, *arguments: str) -> Any:
-        import asyncio
-
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [*self._start, *arguments, *self._header],
-            env=self._env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.stdout.strip().startswith("{"), done.stderr[-2_000:] + done.stdout[-2_000:]
-        return json.loads(done.stdout)
-
-    async def call(self, tool: str, **arguments: Any) -> Any:
-        given = [
-            part
-            for name, value in arguments.items()
-            for part in (
-                "--tool-arg",
-                f"{name}={value if isinstance(value, str) else json.dumps(value)}",
-            )
-        ]
-        return await self.ask("--method", "tools/call", "--tool-name", tool, *given)
