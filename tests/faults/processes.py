@@ -74,6 +74,11 @@ class Process:
         assert line, await self.complaint()
         return line.decode().strip()
 
+    async def all(self) -> str:
+        """All that it says until it ends."""
+        assert self._process.stdout is not None
+        return (await asyncio.wait_for(self._process.stdout.read(), BOUND)).decode()
+
     async def complaint(self) -> str:
         """What it wrote to standard error until it ended."""
         assert self._process.stderr is not None
@@ -87,15 +92,14 @@ class Process:
         assert await asyncio.wait_for(self._process.wait(), BOUND) == 0, await self.complaint()
         return said
 
+    async def over(self) -> int:
+        """Wait until it ends by itself; how."""
+        return await asyncio.wait_for(self._process.wait(), BOUND)
+
     async def kill(self) -> None:
         """SIGKILL: it has no time for anything."""
         self._process.kill()
         await self._process.wait()
-
-    async def end(self) -> int:
-        """SIGTERM, and how it ended."""
-        self._process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self._process.wait(), BOUND)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -275,12 +279,13 @@ async def limited(url: str, token: str) -> None:
         say(json.dumps(told | {"acked": acked}))
 
 
-async def as_nobody(url: str) -> None:
-    """Open a house as a user to whom it does not belong."""
+async def as_nobody(url: str, token: str) -> None:
+    """Open a house, and call, as a user to whom it does not belong."""
     os.setgid(65_534)
     os.setuid(65_534)
     try:
-        async with Scoped.open(url):
+        async with Scoped.open(url) as scoped:
+            await scoped.session(token)
             say(json.dumps({"code": "done"}))
     except ScopedError as error:
         say(json.dumps({"code": error.code.value, "message": error.message, "hint": error.hint}))

@@ -16,7 +16,7 @@ from fastmcp.client.transports import StdioTransport
 from scoped_mcp import Scoped
 from tests.faults.conftest import Place, open_place
 from tests.faults.http import code, line
-from tests.faults.processes import ROOT, FileClock, command, environment, server
+from tests.faults.processes import CLI, ROOT, FileClock, command, environment, running, server
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 Do = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -191,6 +191,20 @@ async def test_it_is_gone_at_the_very_next_call_over_stdio_too(tmp_path: Path, t
             alice = await place.scoped.session(alices)
             await getattr(case, taken)(place.root.call, alice.call)
             assert code(await bob("object_update", change)) == TAKEN[taken]
+
+
+@pytest.mark.parametrize("taken", ["token", pytest.param("principal", marks=pytest.mark.slow)])
+async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
+    place: Place, taken: str
+) -> None:
+    bob = await place.issue("bob")
+    async with server(place.url) as (_, address), line(address, bob["token"]) as caller:
+        assert code(await caller.call("whoami")) == "done"
+        words = ["token", "revoke", bob["id"]] if taken == "token" else [taken, "suspend", "bob"]
+        settings = {"SCOPED_MCP_DB": place.url, "SCOPED_MCP_TOKEN": place.root_token}
+        async with running(*CLI, *words, **settings) as process:
+            assert await process.over() == 0, await process.complaint()
+        assert code(await caller.call("whoami")) == "unauthenticated"
 
 
 async def test_resuming_gives_back_exactly_what_suspension_took(tmp_path: Path) -> None:

@@ -167,13 +167,12 @@ async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place)
 @pytest.mark.parametrize(
     ("folder", "file", "lock"),
     [
-        (0o755, 0o644, 0o644),
-        (0o777, 0o644, 0o666),
-        (0o777, 0o600, 0o666),
-        (0o700, 0o644, 0o644),
-        (0o755, 0o666, 0o666),
+        pytest.param(0o755, 0o644, 0o644, id="all"),
+        pytest.param(0o777, 0o644, 0o666, id="the file"),
+        pytest.param(0o777, 0o600, 0o666, id="reading too", marks=pytest.mark.slow),
+        pytest.param(0o700, 0o644, 0o644, id="the folder", marks=pytest.mark.slow),
+        pytest.param(0o755, 0o666, 0o666, id="what stands beside it", marks=pytest.mark.slow),
     ],
-    ids=["all", "the file", "reading too", "the folder", "what stands beside the file"],
 )
 async def test_what_this_account_may_not_write_is_named(
     tmp_path: Path, folder: int, file: int, lock: int
@@ -181,7 +180,7 @@ async def test_what_this_account_may_not_write_is_named(
     home = tmp_path / "home"
     home.mkdir()
     async with open_place(home) as place:
-        url, path = place.url, place.path
+        url, path, token = place.url, place.path, place.root_token
     before = path.read_bytes()
     for above in (tmp_path, *tmp_path.parents[:2]):
         above.chmod(0o755)
@@ -189,7 +188,7 @@ async def test_what_this_account_may_not_write_is_named(
     path.with_name(path.name + ".lock").chmod(lock)
     path.with_name(path.name + ".key").chmod(0o644)
     home.chmod(folder)
-    async with beside("as_nobody", url=url) as child:
+    async with beside("as_nobody", url=url, token=token) as child:
         told = json.loads(await child.line())
     assert told["code"] in {"internal", "invalid"}
     assert told["hint"]
