@@ -205,7 +205,6 @@ async def test_mcp_inspector_works(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the SDK in TypeScript checks a refusal against the tool's output schema")
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_mcp_inspector_shows_a_refusal(
     place: Place, transport: str, inspector: list[str], tmp_path: Path

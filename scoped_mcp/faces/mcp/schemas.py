@@ -39,7 +39,11 @@ def of_view(operation: Operation) -> Schema:
     """What a tool answers. What may be null is absent then, and so not required."""
     raw = operation.view.model_json_schema(mode="serialization")
     schema = _compact(raw, raw.get("$defs", {}), _VIEW_DROPPED)
-    return {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
+    required = schema.pop("required", None)
+    kept = {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
+    if required:  # a refusal is structured content too, and the TypeScript SDK checks it
+        kept["anyOf"] = [{"required": required}, {"required": ["error"]}]
+    return kept
 
 
 def _compact(

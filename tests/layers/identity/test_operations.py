@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scoped_mcp import Session
+from scoped_mcp import Scoped, Session
 from scoped_mcp.kernel.limits import Limits
-from tests.conftest import Home
+from tests.conftest import FixedClock, Home
 from tests.sample import WEEK, refused
 
 WRONG_SECRET = "a" * 52
@@ -607,6 +608,31 @@ class TestTokens:
         asked = {"principal": await _me(alice), "ttl_seconds": Limits().token_seconds + 1}
         with refused("invalid"):
             await alice.call("token.issue", asked)
+
+
+class TestLinks:
+    """Ruling 10: the mapping is the credential."""
+
+    async def test_an_identity_leads_to_one_principal_until_its_link_is_revoked(
+        self, house: Home, alice: Session, bob: Session
+    ) -> None:
+        asked = {"issuer": "https://login.example.com", "subject": "1"}
+        linked = await alice.call("identity.link", asked | {"principal": await _me(alice)})
+        with refused("conflict"):
+            await bob.call("identity.link", asked | {"principal": await _me(bob)})
+        with refused("denied"):
+            await bob.call("identity.link", asked | {"principal": await _me(alice)})
+        await alice.call("token.revoke", {"id": linked["id"]})
+        await bob.call("identity.link", asked | {"principal": await _me(bob)})
+
+    async def test_links_are_made_on_leap_days_too(self, tmp_path: Path) -> None:
+        clock = FixedClock(datetime(2028, 2, 29, tzinfo=UTC))
+        url = f"sqlite:///{tmp_path / 'leap.db'}"
+        token = await Scoped.create(url, name="root", clock=clock)
+        async with Scoped.open(url, clock=clock) as scoped:
+            root = await scoped.session(token)
+            asked = {"issuer": "https://login.example.com", "subject": "1"}
+            assert await root.call("identity.link", asked | {"principal": await _me(root)})
 
 
 class TestRelationships:

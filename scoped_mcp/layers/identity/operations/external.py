@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.errors import ConflictError
@@ -34,7 +35,7 @@ def _require_unlinked(tx: ReadTx, issuer: str, subject: str) -> None:
     Raises:
         ConflictError: it does.
     """
-    far = tx.now.replace(year=tx.now.year + 1)
+    far = tx.now + timedelta(days=1)
     if store.linked(tx, External(issuer, subject, far)) is not None:
         message = "this external identity is linked to a principal"
         raise ConflictError(message, hint="revoke that link with token_revoke first")

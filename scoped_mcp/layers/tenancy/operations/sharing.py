@@ -100,7 +100,7 @@ def _versions(cmd: ShareObject, thing: Object) -> int | None:
     name="object.unshare",
     title="Unshare an object",
     effect=Effect.REVOKE,
-    needs={"object": Access.NONE, "scope": Access.READ},
+    needs={"object": Access.NONE, "scope": Access.NONE},
     on="object",
     scope="scope",
     writes={Projection: Access.READ},
@@ -108,30 +108,38 @@ def _versions(cmd: ShareObject, thing: Object) -> int | None:
     idempotent=True,
 )
 def unshare(cmd: UnshareObject, tx: WriteTx) -> ShareView:
-    """By its owner, by ADMIN on it through that scope, by admins of the scope or above it."""
+    """Taking away always works (ruling 21), by whoever may.
+
+    By its owner, also where the scope is not there for it any more; by ADMIN on it through that
+    scope, frozen or not; by admins of the scope or above it.
+    """
     known = store.projection(tx, cmd.object, cmd.scope)
-    have = tx.access_to(cmd.object)
-    administers = tx.access_to(cmd.scope) >= Access.ADMIN
+    have, there = tx.access_to(cmd.object), tx.access_to(cmd.scope)
+    administers = there >= Access.ADMIN
     standing = known is not None and known.state is Place.ACTIVE
+    if there < Access.READ and not (have is Access.OWNER and standing):
+        message = f"there is no {quote(cmd.scope)} that you can see"
+        raise NotFoundError(message, hint="scope_list shows what you can see")
     if have < Access.READ and not (administers and standing):
         message = f"there is no {quote(cmd.object)} that you can see"
         raise NotFoundError(message, hint="object_list shows what you can see")
-    if have < Access.ADMIN and not administers:
+    through = known is not None and standing and _through(tx, known)
+    if have < Access.ADMIN and not administers and not through:
         message = "unsharing needs admin access to the object or the scope"
         raise DeniedError(message, hint="ask its owner or an admin of the scope")
     if known is None or not standing:
         message = f"{quote(cmd.object)} is not shown in this scope"
         raise NotFoundError(message, hint="object_get names the scopes in which it is shown")
-    if have < Access.OWNER and not administers and not _through(tx, cmd):
+    if have < Access.OWNER and not administers and not through:
         message = "your admin access comes through another scope"
         raise DeniedError(message, hint="unshare it from that scope, or ask its owner")
     return _view(tx.put(known.but(state=Place.ENDED), event="unshared"))
 
 
-def _through(tx: ReadTx, cmd: UnshareObject) -> bool:
-    thing = tx.get(Object, cmd.object)
-    found = dict(store.reasons(tx, thing, tx.caller.principal))
-    return found.get(cmd.scope, Access.NONE) >= Access.ADMIN
+def _through(tx: ReadTx, shown: Projection) -> bool:
+    """Whether it gives the caller ADMIN as a member; a frozen scope takes nothing of that away."""
+    where = store.standing_of(tx, tx.caller.principal)
+    return shown.access == "admin" and tx.known_key(shown.scope) in where.direct
 
 
 def _view(one: Projection) -> ShareView:

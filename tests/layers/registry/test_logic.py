@@ -1,0 +1,32 @@
+"""The lifecycle of kinds and operations."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from scoped_mcp.layers.registry import logic
+from scoped_mcp.layers.registry.model import Lifecycle
+
+FORWARD = [Lifecycle.DRAFT, Lifecycle.ACTIVE, Lifecycle.DEPRECATED, Lifecycle.ARCHIVED]
+
+
+def test_every_move_that_is_named_is_legal_and_no_other() -> None:
+    for now, then in product(Lifecycle, Lifecycle):
+        assert logic.legal(now, then) is (then.value in logic.moves(now))
+
+
+def test_nothing_stays_where_it_is_or_becomes_a_draft_again() -> None:
+    for now in Lifecycle:
+        assert not logic.legal(now, now)
+        assert not logic.legal(now, Lifecycle.DRAFT)
+
+
+def test_the_way_forward_is_open_and_nothing_in_use_is_archived_without_notice() -> None:
+    for now, then in zip(FORWARD, FORWARD[1:], strict=False):
+        assert logic.legal(now, then)
+    assert not logic.legal(Lifecycle.ACTIVE, Lifecycle.ARCHIVED)
+
+
+def test_every_place_can_be_left_and_the_way_back_is_to_active() -> None:
+    for now in (Lifecycle.DEPRECATED, Lifecycle.ARCHIVED):
+        assert logic.legal(now, Lifecycle.ACTIVE)
