@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import product, pairwise
 
 from scoped_mcp.layers.registry import logic
 from scoped_mcp.layers.registry.model import Lifecycle
@@ -22,7 +22,7 @@ def test_nothing_stays_where_it_is_or_becomes_a_draft_again() -> None:
 
 
 def test_the_way_forward_is_open_and_nothing_in_use_is_archived_without_notice() -> None:
-    for now, then in zip(FORWARD, FORWARD[1:], strict=False):
+    for now, then in pairwise(FORWARD):
         assert logic.legal(now, then)
     assert not logic.legal(Lifecycle.ACTIVE, Lifecycle.ARCHIVED)
 
