@@ -245,6 +245,7 @@ class TestDeclarations:
             ("house.found", "house"),
             ("house.found", "root"),
             ("object.unshare", "object"),  # a scope's admin unshares what it cannot see
+            ("object.unshare", "scope"),  # an owner takes back from where it is no more
             ("audit.list", "about"),  # what is invisible is as absent
             ("audit.list", "session"),
         }

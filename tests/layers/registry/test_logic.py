@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product, pairwise
+from itertools import pairwise, product
 
 from scoped_mcp.layers.registry import logic
 from scoped_mcp.layers.registry.model import Lifecycle
