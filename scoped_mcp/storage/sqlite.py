@@ -99,7 +99,7 @@ class _Link:
         try:
             await self._thread
         except BaseException:  # aiosqlite stops the thread, which still speaks to this loop once
-            await asyncio.to_thread(self._thread._thread.join, STOP_SECONDS)  # noqa: SLF001 - its only name
+            self._thread._thread.join(STOP_SECONDS)  # noqa: SLF001 - aiosqlite has no public name
             raise
         await self.run(self._attach)
 
