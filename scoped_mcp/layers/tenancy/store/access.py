@@ -196,17 +196,31 @@ def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
 
 @decides(Projection)
 def projection_access(tx: ReadTx, one: Projection) -> Access:
-    """What one may do with its object, or with the scope that one administers."""
-    there = tx.access_to(one.scope)
-    return max(tx.access_to(one.object), there if there >= Access.ADMIN else Access.NONE)
+    """For the object's owner and the scope's admins; others see it with both, while it stands."""
+    thing, there = tx.access_to(one.object), tx.access_to(one.scope)
+    if thing is Access.OWNER or there >= Access.ADMIN:
+        return max(thing, there)
+    both = one.state is Place.ACTIVE and there >= Access.READ
+    return thing if both else Access.NONE
 
 
 @filters(Projection)
 def projections_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
+    mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
+    owned = select(objects.c.id).where(objects.c.owner.in_(mine))
     things = select(objects.c.id).where(objects_seen(tx))
+    places = select(scopes.c.id).where(scopes_seen(tx))
     _, administered = _places(tx)
-    return or_(projections.c.object.in_(things), projections.c.scope.in_(sorted(administered)))
+    return or_(
+        projections.c.object.in_(owned),
+        projections.c.scope.in_(sorted(administered)),
+        and_(
+            projections.c.state == Place.ACTIVE.value,
+            projections.c.object.in_(things),
+            projections.c.scope.in_(places),
+        ),
+    )
 
 
 def audits_everything(tx: ReadTx) -> bool:
