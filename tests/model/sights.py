@@ -1,0 +1,189 @@
+"""What everybody sees, by lists, by reading, by history and by address: as the model says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from mcp import MCPError
+from mcp_types import CompletionArgument, ResourceTemplateReference
+
+from scoped_mcp.faces.mcp.credentials import Credentials
+from scoped_mcp.faces.mcp.metrics import Metrics
+from scoped_mcp.faces.mcp.resources import Reader
+from scoped_mcp.faces.mcp.tools import Caller
+from tests.model.beside import ROLES, Beside
+from tests.model.model import ADMIN, NOBODY, NONE, READ
+
+ACCESS = ("none", "read", "write", "admin", "owner")
+OBJECTS = ResourceTemplateReference(type="ref/resource", uri="scoped://objects/{id}")
+SCOPES = ResourceTemplateReference(type="ref/resource", uri="scoped://scopes/{id}")
+WHATEVER = CompletionArgument(name="id", value="")
+
+
+class Sights(Beside):
+    """Comparisons of one sight; none of them changes anything."""
+
+    # --- expected
+
+    def expected(self, who: str, thing: str, version: int | None = None) -> Any:
+        """Version, data, access and where it is shown; or the code of the refusal."""
+        have, seen = self.model.sight(who, thing)
+        if have == NONE or (version is not None and version not in seen):
+            return "not_found"
+        version = version or max(seen)
+        scopes = {s for t, s in self.model.shown if t == thing and self.model.scope(who, s)}
+        content = self.model.objects[thing]["versions"][version - 1]
+        return version, content, ACCESS[have], scopes
+
+    def objects(self, who: str) -> tuple[set[str], set[str]]:
+        """What it sees that is there, and what it sees the tombstones of."""
+        seen = {k for k in self.model.objects if self.model.sight(who, k)[0]}
+        gone = {k for k in seen if self.model.objects[k]["versions"][-1] is None}
+        return seen - gone, gone
+
+    def scopes(self, who: str) -> tuple[set[str], set[str]]:
+        """The scopes it sees, and the archived ones."""
+        seen = {k for k in self.model.scopes if self.model.scope(who, k)}
+        gone = {k for k in seen if self.model.scopes[k]["state"] == "archived"}
+        return seen - gone, gone
+
+    # --- compared
+
+    def look(self, things: list[str], places: list[str], *, whole: bool) -> None:
+        """Everybody's lists, and these from every side; what costs most, by turns.
+
+        Args:
+            whole: Every version and every page, and no read of what a third read whole.
+        """
+
+        async def everybody() -> None:
+            looks: list[Any] = []
+            for turn, one in enumerate(self.watchers().items(), next(self.numbers)):
+                looks.append(self.lists(*one, whole=whole))
+                for number, thing in enumerate(things, turn):
+                    if number % 3 == 0:
+                        looks.append(self.versions(*one, thing, whole=whole))
+                    elif not whole:
+                        looks.append(self.object(*one, thing))
+                for number, scope in enumerate(places, turn):
+                    if number % 3 == 0 or not whole:
+                        looks.append(self.scope(*one, scope))
+                    if number % 3 == 0:
+                        looks.append(self.inside(*one, scope))
+            await asyncio.gather(*looks)
+
+        self.loop.run_until_complete(everybody())
+
+    async def pages(self, token: str, operation: str, **asked: Any) -> Any:
+        """Every item of a list by its id, none of them twice; or the code of the refusal."""
+        found: dict[str, Any] = {}
+        while True:
+            page = await self.ask(token, operation, asked)
+            if isinstance(page, str):
+                return page
+            assert not found.keys() & {item["id"] for item in page["items"]}
+            found |= {item["id"]: item for item in page["items"]}
+            if "next_cursor" not in page:
+                return found
+            asked["cursor"] = page["next_cursor"]
+
+    async def lists(self, who: str, token: str, *, whole: bool) -> None:
+        limit = 3 if whole else 100
+        there, gone = self.objects(who)
+        found = await self.pages(token, "object.list", detail="full", limit=limit)
+        assert {k: content(v) for k, v in found.items()} == {
+            k: self.expected(who, k) for k in there
+        }
+        places, archived = self.scopes(who)
+        assert (await self.pages(token, "scope.list", limit=limit)).keys() == places
+        if whole or gone:
+            assert (await self.pages(token, "object.list", state="deleted")).keys() == gone
+        if whole or archived:
+            assert (await self.pages(token, "scope.list", state="archived")).keys() == archived
+
+    async def object(self, who: str, token: str, thing: str) -> None:
+        found = await self.ask(token, "object.get", {"id": thing})
+        assert content(found) == self.expected(who, thing)
+
+    async def versions(self, who: str, token: str, thing: str, *, whole: bool) -> None:
+        await self.object(who, token, thing)
+        expected, seen = self.expected(who, thing), self.model.sight(who, thing)[1]
+        history = await self.ask(token, "object.history", {"id": thing})
+        if isinstance(expected, str):
+            assert history == expected
+        else:
+            listed = [one["version"] for one in history["items"]]
+            assert listed == sorted(seen, reverse=True)
+        newest = len(self.model.objects[thing]["versions"])
+        some = range(1, newest + 2) if whole else {1 + next(self.numbers) % (newest + 1)}
+        for version in some:
+            found = await self.ask(token, "object.get", {"id": thing, "version": version})
+            assert content(found) == self.expected(who, thing, version)
+
+    async def scope(self, who: str, token: str, scope: str) -> None:
+        model = self.model
+        one, have = model.scopes[scope], model.scope(who, scope)
+        found = await self.ask(token, "scope.get", {"id": scope})
+        if have == NONE:
+            assert found == "not_found"
+            return
+        role, parent = model.roles(who)[scope], one["parent"]
+        assert found.get("role") == (None if role == NOBODY else ROLES[role])
+        assert found["effective_state"] == model.state(scope)
+        assert found.get("parent") == (parent if parent and model.scope(who, parent) else None)
+        assert found.get("owner") == (one["owner"] if model.knows(who, one["owner"]) else None)
+        members = {
+            whom: ROLES[place["role"]]
+            for whom in model.people
+            if (place := model.place(scope, whom)) and model.knows(who, whom) >= READ
+        }
+        told = role != NOBODY or have >= ADMIN
+        listed = {m["principal"]: m["role"] for m in found["members"]} if told else None
+        assert listed == (members if told else None)
+        assert told or "members" not in found
+
+    async def inside(self, who: str, token: str, scope: str) -> None:
+        found = await self.pages(token, "object.list", scope=scope)
+        shown = {thing for thing, where in self.model.shown if where == scope}
+        there = self.objects(who)[0] & shown if self.model.scope(who, scope) else "not_found"
+        assert (found if isinstance(found, str) else found.keys()) == there
+
+    # --- by address
+
+    async def addresses(self) -> None:
+        """Resources and completions, each object and scope for some of the watchers."""
+        for number, (who, token) in enumerate(self.watchers().items(), next(self.numbers)):
+            proof = Credentials(self.scoped.spine, token=self.secrets[token])
+            reader = Reader(Caller(self.scoped.spine, proof, Metrics()))
+            for thing in list(self.model.objects)[number % 3 :: 3]:
+                found = await read(reader, f"scoped://objects/{thing}")
+                assert content(found) == self.expected(who, thing)
+                newest = len(self.model.objects[thing]["versions"])
+                for version in {1, newest}:
+                    found = await read(reader, f"scoped://objects/{thing}/versions/{version}")
+                    assert content(found) == self.expected(who, thing, version)
+            for scope in list(self.model.scopes)[number % 3 :: 3]:
+                found = await read(reader, f"scoped://scopes/{scope}")
+                assert (found != "not_found") == (self.model.scope(who, scope) > NONE)
+            offered = await reader.complete(OBJECTS, WHATEVER, None)
+            assert sorted(offered) == sorted(self.objects(who)[0])
+            offered = await reader.complete(SCOPES, WHATEVER, None)
+            assert sorted(offered) == sorted(self.scopes(who)[0])
+
+
+async def read(reader: Reader, uri: str) -> Any:
+    """What stands at an address; absent is one answer (ruling 46)."""
+    try:
+        found = await reader.read(uri)
+    except MCPError:
+        return "not_found"
+    return json.loads(str(found.contents[0].content))
+
+
+def content(answer: Any) -> Any:
+    """What of an object is compared, or the code of a refusal."""
+    if isinstance(answer, str):
+        return answer
+    return answer["version"], answer.get("data"), answer["access"], set(answer["scopes"])
