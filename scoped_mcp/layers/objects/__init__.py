@@ -4,6 +4,7 @@ A new object is its creator's alone. Every change is an immutable version with d
 reason; a deleted one is a tombstone that only its owner sees.
 """
 
+from scoped_mcp.layers.objects.logic import ABSENT, Conflict, Merged, difference, merge3
 from scoped_mcp.layers.objects.model import (
     AcceptObject,
     CreateObject,
@@ -24,11 +25,14 @@ from scoped_mcp.layers.objects.store import named, offered
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
+    "ABSENT",
     "AcceptObject",
+    "Conflict",
     "CreateObject",
     "DeleteObject",
     "GetObject",
     "ListObjects",
+    "Merged",
     "Object",
     "ObjectHistory",
     "ObjectState",
@@ -38,6 +42,8 @@ __all__ = [
     "UpdateObject",
     "absent",
     "again",
+    "difference",
+    "merge3",
     "named",
     "objects",
     "offered",
