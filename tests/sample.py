@@ -6,6 +6,8 @@ scope:
 
     prn …a bob     …c carl, suspended   …d alice's delegate   …e erin, not enrolled
         …f a team   …g gina
+    env …a alice's, with gina      …c to finish or discard
+    tpl …a alice's   …c to archive     snp …a of env …a
     obj …a alice's, private, two versions     …c shared in scp …a   …d to delete   …e deleted
         …f bob's, offered to alice
     scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice
@@ -165,6 +167,21 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     shown = {"object": ids["obj_aaaaaaaaaaaaaaac"], "scope": ids["scp_aaaaaaaaaaaaaaaa"]}
     await alice.call("object.share", shown)
     await alice.call("object.delete", {"id": ids["obj_aaaaaaaaaaaaaaae"]})
+    for letter, name in (("a", "bench"), ("c", "shed")):
+        made = await alice.call("environment.spawn", {"name": name})
+        note("env", letter, made["id"])
+    seat = {"id": ids["env_aaaaaaaaaaaaaaaa"], "principal": ids["prn_aaaaaaaaaaaaaaag"]}
+    await alice.call("environment.invite", seat | {"role": "editor"})
+    inside = {"type": "note", "data": {"title": "inside"}, "environment": seat["id"]}
+    await alice.call("object.create", inside)
+    refer = {"id": seat["id"], "objects": [shown["object"]]}
+    await alice.call("environment.import", refer)
+    taken = await alice.call("environment.snapshot", {"id": seat["id"]})
+    note("snp", "a", taken["id"])
+    for letter, name in (("a", "seeds"), ("c", "stale")):
+        made = await alice.call("template.create", {"name": name})
+        note("tpl", letter, made["id"])
+
     gift = await bob.call("object.create", {"type": "note", "data": {"title": "gift"}})
     note("obj", "f", gift["id"])
     await bob.call("object.transfer", {"id": gift["id"], "to": whoami["principal"]["id"]})
@@ -187,6 +204,7 @@ async def _own(scoped: Scoped, token: str) -> dict[str, str]:
     me = await mallory.call("whoami")
     made = await mallory.call("object.create", {"type": "note", "data": {"title": "mine"}})
     scope = await mallory.call("scope.create", {"name": "mine"})
+    place = await mallory.call("environment.spawn", {"name": "mine"})
     tokens = await mallory.call("token.list")
     trail = await mallory.call("audit.list")
     return {
@@ -195,6 +213,7 @@ async def _own(scoped: Scoped, token: str) -> dict[str, str]:
         "crd": tokens["items"][0]["id"],
         "obj": made["id"],
         "scp": scope["id"],
+        "env": place["id"],
         "ent": trail["items"][0]["id"],
     }
 

@@ -152,6 +152,30 @@ class EnvironmentId(Id, prefix="env"):
     __slots__ = ()
 
 
+class TemplateId(Id, prefix="tpl"):
+    """What an environment is made from."""
+
+    __slots__ = ()
+
+
+class SnapshotId(Id, prefix="snp"):
+    """An environment as it was at one moment."""
+
+    __slots__ = ()
+
+
+class ImportId(Id, prefix="imp"):
+    """A reference from an environment to one version of an object outside."""
+
+    __slots__ = ()
+
+
+class ChannelId(Id, prefix="chn"):
+    """A way out of environments."""
+
+    __slots__ = ()
+
+
 class MembershipId(Id, prefix="mem"):
     """A principal's place in a scope."""
 

@@ -21,6 +21,11 @@ class Limits:
         delegates: Live delegates of one principal.
         token_seconds: Longest life of a token.
         delegation_seconds: Longest life of a delegation.
+        environment_idle_seconds: Life of an unused environment where none is asked for.
+        environment_seconds: Longest life of an environment, used or not, without an extension.
+        revival_seconds: How long an expired environment can be revived by its owner.
+        imports: Imports of one environment.
+        snapshot_objects: Objects in one snapshot.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -33,4 +38,9 @@ class Limits:
     delegates: int = 50
     token_seconds: int = 365 * DAY
     delegation_seconds: int = 30 * DAY
+    environment_idle_seconds: int = DAY
+    environment_seconds: int = 30 * DAY
+    revival_seconds: int = 7 * DAY
+    imports: int = 1_000
+    snapshot_objects: int = 10_000
     failures_a_minute: int = 600

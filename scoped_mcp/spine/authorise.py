@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from scoped_mcp.kernel.errors import DeniedError
+from scoped_mcp.kernel.ids import ScopeId
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, id_fields
 from scoped_mcp.spine.entity import kind_of
 from scoped_mcp.spine.ports import ports
@@ -60,12 +61,12 @@ def authorise(tx: ReadTx, operation: Operation, command: Command[Any]) -> None:
     if target is not None and tx.key(target) is not None:
         record.target = target
         record.owner = owner_of(tx, target)
-    record.scope = _scope(tx, operation, command)
+    record.scope = _scope(tx, operation, command) or home_of(tx, record.target)
     if not tx.caller.house:
         _require_instance(tx, operation)
         for field, needs in operation.needs.items():
             for public_id in _ids(getattr(command, field)):
-                if needs:
+                if needs and public_id not in record.targets:
                     require(tx.access_to(public_id), needs, public_id)
     record.rules = ports.permits(tx, operation, command)
 
@@ -74,7 +75,10 @@ def shown(operation: Operation, caller: Caller) -> bool:
     """Whether an operation exists for this credential."""
     if caller.house:
         return True
-    if not operation.tool or (caller.read_only and operation.effect is not Effect.READ):
+    writes = operation.effect is not Effect.READ
+    if not operation.tool or (caller.read_only and writes):
+        return False
+    if caller.environment is not None and writes and not operation.pinned:
         return False
     return caller.holds(operation.toolset) or operation.name == "whoami"
 
@@ -110,6 +114,19 @@ def owner_of(tx: ReadTx, public_id: str) -> str | None:
     if owner is not None:
         tx.key(owner)
     return owner
+
+
+def home_of(tx: ReadTx, public_id: str | None) -> str | None:
+    """The scope in which a thing lives: its environment's, or the one that owns it."""
+    found = None if public_id is None else kind_of(public_id)
+    entity = None if found is None else tx.peek(found.kind, public_id or "")
+    home = getattr(entity, "home", None)
+    owner = getattr(entity, "owner", None)
+    if home is None and isinstance(owner, ScopeId):
+        home = owner
+    if home is not None:
+        tx.key(home)
+    return home
 
 
 def _scope(tx: ReadTx, operation: Operation, command: Command[Any]) -> str | None:

@@ -45,6 +45,8 @@ class Record:
     events: list[tuple[str, str, int]] = field(default_factory=lambda: [])
     authority: bool = False
     repeated: bool = False
+    under: str | None = None
+    targets: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Context:
     entropy: Entropy
     secret: bytes
     next_entry: int
-    perform: Callable[[WriteTx, Command[Any]], Any]
+    perform: Callable[[WriteTx, Command[Any], frozenset[str]], Any]
     caller: Caller
     records: list[Record] = field(default_factory=lambda: [])
     entities: dict[str, Entity] = field(default_factory=lambda: {})

@@ -51,6 +51,15 @@ class Effect(StrEnum):
     ADMIN = "admin"
 
 
+class Authority(StrEnum):
+    """In whose right a nested operation acts where that is not its caller's (ruling 12)."""
+
+    CHANNEL = "channel"
+    ENVIRONMENT = "environment"
+    SWEEPER = "sweeper"
+    ROLLBACK = "rollback"
+
+
 class View(BaseModel):
     """What an operation answers: only what its caller may see."""
 
@@ -105,6 +114,8 @@ class Operation:
         pooled: Whether it is a long read and runs on a snapshot.
         tool: Whether faces show it.
         instance: The access that the caller must have to the root scope.
+        authority: In whose right it acts, only within another, on the targets that one names.
+        pinned: Whether a credential pinned to an environment may write by it.
         again: How a repetition reads the result anew (ruling 19).
     """
 
@@ -125,6 +136,8 @@ class Operation:
     idempotent: bool
     again: Callable[[ReadTx, str], View] | None
     instance: Access
+    authority: Authority | None = None
+    pinned: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -156,6 +169,8 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     idempotent: bool = False,
     again: Callable[[ReadTx, str], View] | None = None,
     instance: Access = Access.NONE,
+    authority: Authority | None = None,
+    pinned: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -183,6 +198,8 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             idempotent=idempotent or effect is Effect.READ,
             again=again,
             instance=instance,
+            authority=authority,
+            pinned=pinned,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)
@@ -242,6 +259,7 @@ def _require_whole(operation: Operation) -> None:
         (operation.scope not in {"", "root", *ids}, "scope must be root or an id field"),
         (not command.traced <= set(command.model_fields), "traced names an unknown field"),
         (operation.effect is Effect.READ and bool(operation.writes), "a read writes nothing"),
+        (operation.authority is not None and operation.tool, "only nested ones act in authority"),
     ]
     for wrong, problem in problems:
         if wrong:

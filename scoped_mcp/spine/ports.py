@@ -5,12 +5,25 @@ open_session   identity   the record of a credential's first use
 session        identity   the kind of that record
 caller_sections            what rooms add to whoami
 heirs          identity   whose things have fallen to a principal (ruling 5)
+home           environments  where a new thing lands
+environment    environments  the environment that an isolation scope is of
+isolation      environments  the isolation scope of an environment
+fork           environments  the fork that an update of an import becomes
+inside         environments  what the caller's place inside an isolation scope is worth
+insides        environments  the isolation scopes that are open to the caller, as a query
+owned          environments  those of them that the caller owns
+imported       environments  the version at which an object is imported where the caller is pinned
+imports        environments  a filter for what is imported there
+conceals       environments  whether an id names something that lives inside an environment
+uses           environments  told of every request that was done: what it used
+pinned         each room  whether a credential pinned to an environment sees a thing
+pinned_to      each room  the same, as a filter for lists
 sights         tenancy    access to objects, and which of their versions exist for the caller
 shown_in       tenancy    the scopes in which objects are shown, of those the caller sees
 within         tenancy    a filter for what is shown in one scope
 decide         tenancy    access of the caller on one thing
 visible        tenancy    the same, as a filter for lists
-expired        tenancy    whether any right ran out between two moments (ruling 54)
+expired        each room  whether any right ran out between two moments (ruling 54)
 permits        rules      the rules, once access is enough (default: what access allows)
 guards         extensions may refuse a command (contracts, quotas, rate limits)
 entity_guards  extensions may refuse a resulting state, whatever made it (ruling 13)
@@ -27,9 +40,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
 
-    from scoped_mcp.kernel.ids import Id
+    from scoped_mcp.kernel.ids import EnvironmentId, Id, ScopeId
     from scoped_mcp.spine.caller import Caller, Origin, Proof
     from scoped_mcp.spine.declare import Access, Command, Operation, View
     from scoped_mcp.spine.entity import Entity
@@ -81,11 +94,24 @@ class Ports:
     shown_in: Callable[[ReadTx, Sequence[Any]], Sequence[tuple[str, ...]]] | None = None
     within: Callable[[ReadTx, str], ColumnElement[bool]] | None = None
     caller_sections: list[Callable[[ReadTx], dict[str, Any]]] = field(default_factory=lambda: [])
+    home: Callable[[WriteTx, EnvironmentId | None], ScopeId | None] | None = None
+    environment: Callable[[ReadTx, str], str] | None = None
+    isolation: Callable[[ReadTx, str], str] | None = None
+    fork: Callable[[WriteTx, Any, int | None], Any] | None = None
+    inside: Callable[[ReadTx, str], Access] | None = None
+    insides: Callable[[ReadTx], Select[Any]] | None = None
+    owned: Callable[[ReadTx], Select[Any]] | None = None
+    imported: Callable[[ReadTx, str], int | None] | None = None
+    imports: Callable[[ReadTx], Select[Any]] | None = None
+    conceals: Callable[[ReadTx, str], bool] | None = None
+    uses: list[Callable[[WriteTx], None]] = field(default_factory=lambda: [])
+    pinned: dict[type[Entity], Callable[[ReadTx, Any], bool]] = field(default_factory=lambda: {})
+    pinned_to: dict[type[Entity], Visible] = field(default_factory=lambda: {})
     heirs: Callable[[ReadTx, str], tuple[int, ...]] | None = None
     decide: dict[type[Entity], Decide] = field(default_factory=lambda: {})
     decide_id: dict[type[Id], Decide] = field(default_factory=lambda: {})
     visible: dict[type[Entity], Visible] = field(default_factory=lambda: {})
-    expired: Callable[[ReadTx, datetime, datetime], bool] | None = None
+    expired: list[Callable[[ReadTx, datetime, datetime], bool]] = field(default_factory=lambda: [])
     permits: Callable[[ReadTx, Operation, Command[Any]], tuple[str, ...]] = _allow
     guards: list[Callable[[ReadTx, Operation, Command[Any]], None]] = field(
         default_factory=lambda: []
@@ -117,6 +143,16 @@ def filters(kind: type[Entity]) -> Callable[[D], D]:
 
     def hang(function: D) -> D:
         ports.visible[kind] = function
+        return function
+
+    return hang
+
+
+def pins(kind: type[Entity], listed: Visible) -> Callable[[D], D]:
+    """Declare what of this kind a pinned credential sees: one by one, and `listed` as a filter."""
+
+    def hang(function: D) -> D:
+        ports.pinned[kind], ports.pinned_to[kind] = function, listed
         return function
 
     return hang

@@ -31,7 +31,7 @@ from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError
 from scoped_mcp.kernel.ids import EntryId, PrincipalId
 from scoped_mcp.spine import parse, repeat, trace
-from scoped_mcp.spine.authorise import UNKNOWN, authorise, owner_of, shown
+from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import (
@@ -44,6 +44,7 @@ from scoped_mcp.spine.declare import (
 )
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.storage.path import last_seen
@@ -142,8 +143,10 @@ class Spine:
         if not self._failures.flooded(token, origin.source, self._clock.now()):
             await self.database.write(lambda conn: self._perform(conn, request))
 
-    async def look(self, question: Callable[[ReadTx], T], token: Proof) -> T:
+    async def look(self, question: Callable[[ReadTx], T], token: Proof | None) -> T:
         """Ask something about the caller itself on a snapshot: faces' catalogues, not data.
+
+        Without a token the house asks: whether there is work for its workers.
 
         Raises:
             UnauthenticatedError: the credential is missing, wrong, expired or revoked.
@@ -152,16 +155,17 @@ class Spine:
         def ask(conn: Conn) -> T:
             context, _ = self._begin(conn)
             tx = ReadTx(context, UNKNOWN, self._record(context, None))
-            if ports.authenticate is None:
-                raise _unauthenticated()
-            context.caller = ports.authenticate(tx, token)
+            if token is not None:
+                if ports.authenticate is None:
+                    raise unauthenticated()
+                context.caller = ports.authenticate(tx, token)
             return question(tx)
 
         return await self.database.read(ask)
 
     async def _answer(self, request: Request) -> View:
         if self._failures.flooded(request.token, request.origin.source, self._clock.now()):
-            raise _unauthenticated()
+            raise unauthenticated()
         try:
             if request.operation is not None and request.operation.pooled:
                 outcome = await self._pooled(request)
@@ -202,11 +206,12 @@ class Spine:
             view = self._first(tx, request)  # 2 to 6
         except ScopedError as refusal:
             conn.rollback("step")
-            _forget(context, tx.record, kept)
+            forget(context, tx.record, kept)
             trace.write(context, head, request.origin, refusal)  # 7
             refusal.entry = tx.record.public_id
             return Outcome(context.caller, refusal=refusal)
         conn.release("step")
+        note_use(tx)
         trace.write(context, head, request.origin, None)  # 7 and 8
         repeat.remember(tx, request, stamp(context.now))
         return Outcome(context.caller, view=view)
@@ -247,10 +252,10 @@ class Spine:
         context = tx._context  # noqa: SLF001 - the spine fills in what handlers only read
         if request.token is None:
             key = tx.key(self.house.principal)
-            context.caller = _house(self.house, key or 0)
+            context.caller = the_house(self.house, key or 0)
             return
         if ports.authenticate is None or ports.open_session is None or ports.session is None:
-            raise _unauthenticated()
+            raise unauthenticated()
         caller = ports.authenticate(tx, request.token)
         context.caller = caller
         if caller.session is None:
@@ -294,14 +299,20 @@ class Spine:
         if tx.record.target is None and len(tx.record.events) > mark:
             tx.record.target = tx.record.events[mark][1]
             tx.record.owner = owner_of(tx, tx.record.target)
+            tx.record.scope = tx.record.scope or home_of(tx, tx.record.target)
         return view
 
-    def _nested(self, outer: WriteTx, command: Command[Any]) -> View:
-        """An operation within an operation: the same path, the same caller, its own entry."""
+    def _nested(self, outer: WriteTx, command: Command[Any], targets: frozenset[str]) -> View:
+        """An operation within an operation: the same path, the same caller, its own entry.
+
+        Where it declares an authority, it acts in that on the targets it is given (ruling 12).
+        """
         operation = operation_of(type(command))
         context = outer._context  # noqa: SLF001 - see above
         record = self._record(context, operation)
         record.parent = outer.record.public_id
+        if operation.authority is not None:
+            record.under, record.targets = operation.authority, targets
         inner = WriteTx(context, operation, record)
         authorise(inner, operation, command)  # 2
         return self._do(inner, operation, command)
@@ -313,11 +324,11 @@ class Spine:
         count = self._failures.count(request.token, request.origin.source, context.now)
         if count:
             record = context.records[0]
-            context.caller = _house(self.house, _key(context, self.house.principal))
+            context.caller = the_house(self.house, key_of(context, self.house.principal))
             record.operation, record.arguments = "authenticate", b""
             record.asked = {"failures": count, "source": request.origin.source[:64]}
             record.scope = self.house.root
-            _key(context, self.house.root)
+            key_of(context, self.house.root)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)
 
@@ -353,7 +364,7 @@ class Spine:
         context, head = self._begin(conn)
         tx = self._root(context, request)
         self._authenticate(tx, request)
-        ran_out = ports.expired is not None and ports.expired(tx, look.now, context.now)
+        ran_out = any(expired(tx, look.now, context.now) for expired in ports.expired)
         if head.authority != look.authority or ran_out:
             return None
         record = tx.record
@@ -361,37 +372,11 @@ class Spine:
         record.target, record.owner = look.record.target, look.record.owner
         record.scope = look.record.scope
         for public_id in (record.target, record.owner, record.scope):
-            _key(context, public_id)
+            key_of(context, public_id)
         trace.write(context, head, request.origin, look.outcome.refusal)
         if look.outcome.refusal is not None:
             look.outcome.refusal.entry = record.public_id
+        else:
+            note_use(tx)
         look.outcome.caller = context.caller
         return look.outcome
-
-
-def _house(house: House, key: int) -> Caller:
-    return Caller(PrincipalId(house.principal), key, "service", "house", house=True)
-
-
-def _unauthenticated() -> UnauthenticatedError:
-    message = "the credential is missing, wrong, expired or revoked"
-    return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
-
-
-def _forget(context: Context, record: Record, kept: int) -> None:
-    """Undo in memory what the savepoint undid in the database."""
-    del context.records[1:]
-    del record.changes[kept:]
-    del record.events[kept:]
-    context.entities.clear()
-    context.memo.clear()
-    if not kept:
-        record.authority = False
-
-
-def _key(context: Context, public_id: str | None) -> int:
-    """Make a key known that the entry will need."""
-    if public_id is None:
-        return 0
-    tx = ReadTx(context, UNKNOWN, context.records[0])
-    return tx.key(public_id) or 0

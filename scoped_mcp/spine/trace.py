@@ -137,6 +137,7 @@ def _body(  # noqa: PLR0913 - an entry names everything
         "rules": list(record.rules),
         "changes": record.changes,
         "authority": record.authority,
+        "under": record.under,
         "parent": record.parent,
         "prev": previous.hex(),
     }

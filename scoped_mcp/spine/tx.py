@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import Executable, Select, bindparam, false, insert, select, update
+from sqlalchemy import Executable, false
 
 from scoped_mcp.kernel import canonical, text
 from scoped_mcp.kernel.cursors import seal, unseal
@@ -13,10 +13,23 @@ from scoped_mcp.kernel.ids import Id, urn
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.storage.path import registry, version_contents, versions
+from scoped_mcp.spine.statements import (
+    CONTENT,
+    INTACT,
+    KEY,
+    PUBLIC,
+    REGISTER,
+    VERSION,
+    Query,
+    everything,
+    insert_of,
+    peek_at,
+    update_of,
+)
+from scoped_mcp.storage.path import MUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from scoped_mcp.kernel.limits import Limits
@@ -27,17 +40,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
 T = TypeVar("T")
-Query = Select[Any, Any]
-"""Keys and contents of things of one kind."""
-
-_KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
-_PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
-_REGISTER = insert(registry)
-_VERSION = insert(versions)
-_CONTENT = insert(version_contents)
-_PEEK: dict[type[Entity], Query] = {}
-_INSERT: dict[type[Entity], Any] = {}
-_UPDATE: dict[type[Entity], Any] = {}
 
 
 class ReadTx:
@@ -86,7 +88,7 @@ class ReadTx:
         """The registry key of a public id."""
         found = self._context.keys.get(public_id)
         if found is None:
-            row = self._context.conn.row(_KEY, {"public_id": public_id})
+            row = self._context.conn.row(KEY, {"public_id": public_id})
             if row is None:
                 return None
             found = self._context.keys[public_id] = int(row[0])
@@ -94,13 +96,17 @@ class ReadTx:
 
     def public_id(self, key: int) -> str:
         """The public id behind a registry key."""
-        row = self._context.conn.row(_PUBLIC, {"key": key})
+        row = self._context.conn.row(PUBLIC, {"key": key})
         return str(cast("Any", row)[0])
 
     def select(self, kind: type[Entity]) -> Query:
         """Where a query for things of a kind starts: it carries the caller's visibility."""
         filters = ports.visible.get(kind)
-        return everything(kind).where(false() if filters is None else filters(self))
+        found = everything(kind).where(false() if filters is None else filters(self))
+        if self.caller.environment is None:
+            return found
+        pinned = ports.pinned_to.get(kind)
+        return found.where(false() if pinned is None else pinned(self))
 
     def entities(
         self, kind: type[E], statement: Executable, values: Mapping[str, Any] | None = None
@@ -112,7 +118,7 @@ class ReadTx:
         """A thing whether or not the caller may see it: for decisions, never for views."""
         known = self._context.entities.get(public_id)
         if known is None:
-            found = self.row(_peek(kind), {"public_id": public_id})
+            found = self.row(peek_at(kind), {"public_id": public_id})
             if found is None:
                 return None
             return cast("E", self._open(bound(kind), found))
@@ -122,14 +128,28 @@ class ReadTx:
         """`peek` for what a reference in the database names: it is there."""
         return cast("E", self.peek(kind, public_id))
 
+    def intact(self, public_id: str, version: int) -> bool:
+        """Whether the content of a version still has the digest that its entry names."""
+        row = self.row(INTACT, {"id": self.key(public_id), "version": version})
+        if row is None or row.content is None:
+            return False
+        return bool(canonical.digest(row.salt, row.content) == row.digest)
+
     def known_key(self, public_id: str) -> int:
         """`key` for what is there."""
         return cast("int", self.key(public_id))
 
     def access(self, entity: Entity) -> Access:
-        """What the caller may do with a thing, from facts read in this transaction."""
+        """What the caller may do with a thing, from facts read in this transaction.
+
+        A credential pinned to an environment sees what is inside, and nothing else (ruling 5).
+        """
         decide = ports.decide.get(type(entity))
-        return Access.NONE if decide is None else decide(self, entity)
+        have = Access.NONE if decide is None else decide(self, entity)
+        if have and self.caller.environment is not None:
+            pinned = ports.pinned.get(type(entity))
+            return have if pinned is not None and pinned(self, entity) else Access.NONE
+        return have
 
     def access_to(self, public_id: str) -> Access:
         """What the caller may do with whatever the id names; NONE where it names nothing."""
@@ -200,9 +220,25 @@ class WriteTx(ReadTx):
         """Fresh random bytes, for secrets and salts."""
         return self._context.entropy.draw(self.caller.principal, size)
 
-    def run(self, command: Command[Any]) -> Any:  # noqa: ANN401 - the command's view
-        """Run another operation on the same path, in this transaction, as the same caller."""
-        return self._context.perform(self, command)
+    def run(self, command: Command[Any], targets: Iterable[str] = ()) -> Any:  # noqa: ANN401 - the command's view
+        """Run another operation on the same path, in this transaction, as the same caller.
+
+        Args:
+            command: What to do.
+            targets: The ids on which it may act in the authority that it declares, if it does.
+        """
+        return self._context.perform(self, command, frozenset(targets))
+
+    def derive(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - an insert or update
+        """Change a derived table, which has no versions (rulings 14 and 18).
+
+        Raises:
+            TypeError: it is a table of state.
+        """
+        if statement.table.name not in MUTABLE:
+            message = f"{statement.table.name} is no derived table: put an entity"
+            raise TypeError(message)
+        self._context.conn.update(statement, values)
 
     def put(
         self,
@@ -257,7 +293,8 @@ class WriteTx(ReadTx):
         before = self.peek(type(entity), entity.id)
         if before is None:
             return None
-        if allowed is not Access.NONE and not self.caller.house:
+        covered = entity.id in self.record.targets
+        if allowed is not Access.NONE and not self.caller.house and not covered:
             require(self.access(before), allowed, entity.id)
         if expected_version is not None and before.version != expected_version:
             raise lost_race(before, expected_version, self.sees(before.author))
@@ -271,7 +308,7 @@ class WriteTx(ReadTx):
         name = urn(after.KIND, self.house.organisation, after.id)
         if before is None:
             key = self._context.keys[after.id] = conn.insert(
-                _REGISTER,
+                REGISTER,
                 {"public_id": after.id, "urn": name, "kind": after.KIND, "entry": record.key},
             )
         else:
@@ -279,13 +316,13 @@ class WriteTx(ReadTx):
         salt = self._context.entropy.draw(self.caller.principal, 32)
         hashed = canonical.digest(salt, content)
         at = {"id": key, "version": after.version}
-        conn.insert(_VERSION, {**at, "entry": record.key, "digest": hashed})
-        conn.insert(_CONTENT, {**at, "content": content, "salt": salt})
+        conn.insert(VERSION, {**at, "entry": record.key, "digest": hashed})
+        conn.insert(CONTENT, {**at, "content": content, "salt": salt})
         row = {**at, "entry": record.key, **row_of(after, self.key)}
         if before is None:
-            conn.insert(_insert(kind), row)
+            conn.insert(insert_of(kind), row)
         else:
-            conn.update(_update(kind), {f"new_{name}": value for name, value in row.items()})
+            conn.update(update_of(kind), {f"new_{name}": value for name, value in row.items()})
         record.changes.append(
             {
                 "urn": name,
@@ -302,19 +339,9 @@ class WriteTx(ReadTx):
 
 def _moves_rights(before: Entity | None, after: Entity) -> bool:
     """Whether a change of a thing changes who may see it; nobody saw a new one before."""
-    names = ("state", "owner", "transfer_to")
+    names = ("state", "owner", "transfer_to", "home", "environment")
     return before is not None and any(
         getattr(before, name, None) != getattr(after, name, None) for name in names
-    )
-
-
-def everything(kind: type[Entity]) -> Query:
-    """Rows of a kind with their current content, without visibility: for decisions."""
-    table = bound(kind).table
-    return select(table.c.id, version_contents.c.content).join_from(
-        table,
-        version_contents,
-        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
     )
 
 
@@ -347,29 +374,3 @@ def lost_race(current: Entity, expected: int, name_author: bool) -> ConflictErro
         f"send expected_version={current.version}"
     )
     return ConflictError(message, hint=hint, retry=True)
-
-
-def _peek(kind: type[Entity]) -> Query:
-    if kind not in _PEEK:
-        table = bound(kind).table
-        _PEEK[kind] = (
-            everything(kind)
-            .join(registry, registry.c.id == table.c.id)
-            .where(registry.c.public_id == bindparam("public_id"))
-        )
-    return _PEEK[kind]
-
-
-def _insert(kind: Bound) -> Any:  # noqa: ANN401 - an Insert
-    if kind.kind not in _INSERT:
-        _INSERT[kind.kind] = insert(kind.table)
-    return _INSERT[kind.kind]
-
-
-def _update(kind: Bound) -> Any:  # noqa: ANN401 - an Update
-    if kind.kind not in _UPDATE:
-        names = ("version", "entry", *kind.columns)
-        values: dict[str, Any] = {c: bindparam(f"new_{c}") for c in names}
-        change = update(kind.table).where(kind.table.c.id == bindparam("new_id"))
-        _UPDATE[kind.kind] = change.values(values)
-    return _UPDATE[kind.kind]

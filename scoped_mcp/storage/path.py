@@ -121,9 +121,23 @@ last_seen = Table(
     metadata,
     Column("id", Key, primary_key=True, autoincrement=False),
     Column("at", Words, nullable=False),
+    Column("until", Words),
+    Index("ix_last_seen_until", "until"),
     sqlite_strict=True,
 )
-"""When a session was last used: not state, no version, no trace (ruling 18)."""
+"""When a session or environment was last used, and until when that keeps it alive.
+
+Not state: no version, no trace (ruling 18).
+"""
+
+sizes = Table(
+    "sizes",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=False),
+    Column("things", Key, nullable=False),
+    sqlite_strict=True,
+)
+"""How many things there are inside a thing: derived in the same transaction (ruling 14)."""
 
 repetitions = Table(
     "repetitions",
@@ -137,7 +151,7 @@ repetitions = Table(
 )
 """Idempotency keys of the last 24 hours (ruling 19)."""
 
-MUTABLE = frozenset({"outbox", "last_seen", "repetitions"})
+MUTABLE = frozenset({"outbox", "last_seen", "repetitions", "sizes"})
 """Derived tables, from which rows may go."""
 APPEND_ONLY = frozenset({"registry", "versions", "entries"})
 """Tables whose rows never change."""

@@ -116,8 +116,10 @@ def _swaps(operation: Operation) -> Iterator[tuple[dict[str, Any], str]]:
     everything = {other: f"mine:{other}" for other in named}
     for field, prefix in _fields(operation).items():
         if field not in example or prefix == "*":
+            many = "tuple" in str(operation.command.model_fields[field].annotation)
+            given: Any = ["foreign"] if many else "foreign"
             for one in ANY if prefix == "*" else (prefix,):
-                yield fill(example, everything) | {field: "foreign"}, f"{one}_aaaaaaaaaaaaaaaa"
+                yield fill(example, everything) | {field: given}, f"{one}_aaaaaaaaaaaaaaaa"
 
 
 def _named(house: Sample, value: Any, foreign: str) -> Any:

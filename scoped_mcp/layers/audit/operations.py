@@ -63,7 +63,9 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     body = cast("dict[str, Any]", canonical.decode(row.body))
     detail: dict[str, Any] = {}
     if store.sponsors_of(tx, row.principal):
-        detail |= {"asked": body["asked"], "client": body["client"], "trace": body["trace"]}
+        own = body["principal"] == tx.caller.principal
+        asked = body["asked"] if own else _asked(tx, body["asked"])
+        detail |= {"asked": asked, "client": body["client"], "trace": body["trace"]}
     if store.sees_all(tx):
         detail |= {
             "client": body["client"],
@@ -112,8 +114,27 @@ def verify(cmd: VerifyTrail, tx: ReadTx) -> VerifyView:
 
 
 def _resolved(tx: ReadTx, public_id: str | None) -> bool:
-    """Whether the resolved part of an entry may name this (rulings 34 and 46)."""
-    return public_id is not None and (store.sees_all(tx) or tx.sees(public_id))
+    """Whether the resolved part of an entry may name this (rulings 34, 46 and 47).
+
+    Root auditors read every trail; what is inside environments is for their members alone.
+    """
+    if public_id is None:
+        return False
+    return tx.sees(public_id) or (store.sees_all(tx) and not store.conceals(tx, public_id))
+
+
+def _asked(tx: ReadTx, asked: dict[str, Any]) -> dict[str, Any]:
+    """What was asked, as sponsors may read it: without the ids of what is inside environments."""
+
+    def hidden(value: object) -> bool:
+        return isinstance(value, str) and store.conceals(tx, value) and not tx.sees(value)
+
+    kept = {
+        name: [each for each in value if not hidden(each)] if isinstance(value, list) else value
+        for name, value in asked.items()
+        if not hidden(value)
+    }
+    return {name: value for name, value in kept.items() if value != []}
 
 
 def _entry(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries

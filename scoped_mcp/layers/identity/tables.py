@@ -27,8 +27,10 @@ credentials = state_table(
     Column("expires_at", Words, nullable=False),
     Index("ix_credentials_principal", "principal"),
     Column("external", Words),
+    ref("environment", nullable=True),
     Index("ix_credentials_parent", "parent"),
     Index("ix_credentials_external", "external"),
+    Index("ix_credentials_environment", "environment", "state"),
 )
 
 sessions = state_table(

@@ -9,19 +9,23 @@ from scoped_mcp.layers.objects.model import (
     AcceptObject,
     CreateObject,
     DeleteObject,
+    Fork,
     GetObject,
+    JsonObject,
     ListObjects,
+    NewObject,
     Object,
     ObjectHistory,
     ObjectState,
     ObjectView,
+    Published,
     RestoreObject,
     TransferObject,
     UpdateObject,
 )
 from scoped_mcp.layers.objects.operations.one import again
 from scoped_mcp.layers.objects.operations.views import absent, view
-from scoped_mcp.layers.objects.store import named, offered
+from scoped_mcp.layers.objects.store import at_version, fork_of, named, offered, sight
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
@@ -30,22 +34,29 @@ __all__ = [
     "Conflict",
     "CreateObject",
     "DeleteObject",
+    "Fork",
     "GetObject",
+    "JsonObject",
     "ListObjects",
     "Merged",
+    "NewObject",
     "Object",
     "ObjectHistory",
     "ObjectState",
     "ObjectView",
+    "Published",
     "RestoreObject",
     "TransferObject",
     "UpdateObject",
     "absent",
     "again",
+    "at_version",
     "difference",
+    "fork_of",
     "merge3",
     "named",
     "objects",
     "offered",
+    "sight",
     "view",
 ]

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from scoped_mcp.kernel.ids import EnvironmentId, ObjectId, PrincipalId, ScopeId
+from scoped_mcp.kernel.ids import AnyId, EnvironmentId, ObjectId, PrincipalId, ScopeId
 from scoped_mcp.kernel.text import Name, Note
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.entity import Entity
@@ -48,10 +48,33 @@ class ObjectState(StrEnum):
     DELETED = "deleted"
 
 
+class Fork(BaseModel):
+    """The version of another object that an object was forked from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: ObjectId
+    version: int
+
+
+class Published(BaseModel):
+    """The promotion by which an object was published, and the version that it is a copy of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    promotion: AnyId
+    object: ObjectId
+    version: int
+
+
 class Object(Entity):
     """A JSON document with an owner.
 
     Attributes:
+        owner: Who made it; a published copy belongs to the scope it was published in (ruling 32).
+        home: The isolation scope of the environment it lives in; None outside of environments.
+        forked_from: What it was forked from, if it is a fork.
+        published_from: What it is a copy of, if it was published.
         transfer_to: Who was offered its ownership and has not answered.
     """
 
@@ -60,11 +83,19 @@ class Object(Entity):
     id: ObjectId
     type: str
     name: str | None = None
-    owner: PrincipalId
+    owner: PrincipalId | ScopeId
+    home: ScopeId | None = None
     state: ObjectState = ObjectState.ACTIVE
     data: JsonObject
     tags: tuple[str, ...] = ()
     transfer_to: PrincipalId | None = None
+    forked_from: Fork | None = None
+    published_from: Published | None = None
+
+    @property
+    def origin(self) -> ObjectId | None:
+        """The object it was forked from: a column, to be found by."""
+        return None if self.forked_from is None else self.forked_from.object
 
 
 class Provenance(View):
@@ -74,6 +105,21 @@ class Provenance(View):
     scope: str | None = None
     environment: str | None = None
     at: datetime | None = None
+
+
+class ForkView(View):
+    """What a fork was forked from."""
+
+    object: str
+    version: int
+
+
+class PublishedView(View):
+    """How a published copy came to be; the original only for who may see it (ruling 34)."""
+
+    promotion: str | None = None
+    object: str | None = None
+    version: int | None = None
 
 
 class ObjectView(View):
@@ -94,6 +140,8 @@ class ObjectView(View):
     access: str
     scopes: tuple[str, ...] = ()
     transfer_to: str | None = None
+    published_from: PublishedView | None = None
+    forked_from: ForkView | None = None
     provenance: Provenance
     untrusted: bool | None = None
 
@@ -130,9 +178,10 @@ class HistoryView(View):
 
 
 class CreateObject(Command[ObjectView]):
-    """Create an object that only you can see. Share it with object_share when others need it.
+    """Create an object: an agent's in its throwaway environment, a user's for itself alone.
 
-    `type` is your own word for what it is, such as note or report; `name` is unique among yours.
+    The answer names the `environment` it landed in; name another to put it there. `type` is your
+    own word for what it is, such as note or report; `name` is unique among yours there.
     """
 
     type: ObjectType
@@ -177,7 +226,8 @@ class UpdateObject(Command[ObjectView]):
     """Replace an object's `data`, or change parts of it by `patch` (RFC 7386: null removes).
 
     Send the `expected_version` you read: if somebody was faster you get a conflict that says who,
-    and nothing is lost.
+    and nothing is lost. An import of your current environment is forked there: the answer is the
+    fork, with an id of its own.
     """
 
     id: ObjectId

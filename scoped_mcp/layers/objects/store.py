@@ -11,7 +11,7 @@ from scoped_mcp.layers.objects.model import Object, ObjectState
 from scoped_mcp.layers.objects.tables import objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import Sight, ports
-from scoped_mcp.spine.tx import everything
+from scoped_mcp.spine.statements import everything
 from scoped_mcp.storage.path import entries, version_contents, versions
 
 if TYPE_CHECKING:
@@ -39,7 +39,16 @@ _NAMED = (
     everything(Object)
     .where(objects.c.owner == bindparam("owner"))
     .where(objects.c.name == bindparam("name"))
+    .where(objects.c.home.is_not_distinct_from(bindparam("home")))
     .where(objects.c.state == ObjectState.ACTIVE.value)
+)
+_FORK = (
+    everything(Object)
+    .where(objects.c.origin == bindparam("origin"))
+    .where(objects.c.home == bindparam("home"))
+    .where(objects.c.state == ObjectState.ACTIVE.value)
+    .order_by(objects.c.id.desc())
+    .limit(1)
 )
 _OFFERED = (
     everything(Object)
@@ -76,9 +85,16 @@ def version_as_of(tx: ReadTx, thing: Object, at: datetime) -> int | None:
     return None if row is None else row.version
 
 
-def named(tx: ReadTx, owner: str, name: str) -> Object | None:
-    """The active object of that owner with that name."""
-    found = tx.entities(Object, _NAMED, {"owner": tx.key(owner), "name": name})
+def named(tx: ReadTx, owner: str, home: str | None, name: str) -> Object | None:
+    """The active object of that owner with that name, in that environment or in none."""
+    place = None if home is None else tx.key(home)
+    found = tx.entities(Object, _NAMED, {"owner": tx.key(owner), "home": place, "name": name})
+    return found[0] if found else None
+
+
+def fork_of(tx: ReadTx, origin: str, home: str) -> Object | None:
+    """The fork of an object that lives in an environment."""
+    found = tx.entities(Object, _FORK, {"origin": tx.key(origin), "home": tx.key(home)})
     return found[0] if found else None
 
 

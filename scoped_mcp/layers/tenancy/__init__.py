@@ -12,17 +12,31 @@ from scoped_mcp.layers.tenancy.model import (
     GetScope,
     ListScopes,
     Membership,
+    MemberView,
+    Place,
     Projection,
     RemoveMember,
     Role,
     Scope,
+    ScopeKind,
     ScopeState,
     SetScopeState,
     ShareObject,
     UnshareObject,
 )
-from scoped_mcp.layers.tenancy.operations import members
-from scoped_mcp.layers.tenancy.store import audited, audits_everything
+from scoped_mcp.layers.tenancy.operations.scopes import member_views
+from scoped_mcp.layers.tenancy.store import (
+    administered,
+    audited,
+    audits_everything,
+    members_of,
+    membership,
+    places_inside,
+    role_in,
+    seats_inside,
+    standing_of,
+)
+from scoped_mcp.layers.tenancy.tables import memberships, scopes
 
 __all__ = [
     "AddMember",
@@ -31,16 +45,28 @@ __all__ = [
     "FoundHouse",
     "GetScope",
     "ListScopes",
+    "MemberView",
     "Membership",
+    "Place",
     "Projection",
     "RemoveMember",
     "Role",
     "Scope",
+    "ScopeKind",
     "ScopeState",
     "SetScopeState",
     "ShareObject",
     "UnshareObject",
+    "administered",
     "audited",
     "audits_everything",
-    "members",
+    "member_views",
+    "members_of",
+    "membership",
+    "memberships",
+    "places_inside",
+    "role_in",
+    "scopes",
+    "seats_inside",
+    "standing_of",
 ]

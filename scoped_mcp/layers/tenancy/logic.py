@@ -181,6 +181,39 @@ def object_sight(shown: Iterable[Shown], where: Standing) -> Sight:
     return Sight(access, since, frozenset(pinned))
 
 
+def owned_sight(scope: int, where: Standing) -> Sight:
+    """What a place in a scope is worth for what the scope owns (ruling 32).
+
+    viewer, contributor READ; editor WRITE; admin ADMIN; owner OWNER; members of scopes below READ.
+    """
+    if scope not in where.direct and scope not in where.above:
+        return Sight(Access.NONE)
+    whole = scope in where.direct and scope not in where.frozen
+    return Sight(ACCESS[where.roles[scope]] if whole else Access.READ, 1)
+
+
+def either(one: Sight, other: Sight) -> Sight:
+    """What two ways to a thing give together: the best level, the widest versions."""
+    starts = [since for since in (one.since, other.since) if since is not None]
+    since = min(starts) if starts else None
+    return Sight(max(one.access, other.access), since, one.pinned | other.pinned)
+
+
+def inside_sight(inside: Access, *, deleted: bool, mine: bool) -> Sight:
+    """What a place in an environment is worth for what lives there.
+
+    A viewer reads, whoever made it; an editor writes what others made and owns what it made; the
+    environment's owner administers all of it. Only who made a thing sees its tombstone.
+    """
+    if not inside or (deleted and not mine):
+        return Sight(Access.NONE)
+    if inside is Access.READ:
+        return Sight(Access.READ, 1)
+    if mine:
+        return Sight(Access.OWNER, 1)
+    return Sight(min(inside, Access.ADMIN), 1)
+
+
 def inherited(
     above: Iterable[int], roles: Mapping[int, Role], nodes: Mapping[int, Node]
 ) -> Role | None:

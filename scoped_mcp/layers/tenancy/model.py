@@ -47,6 +47,13 @@ class ScopeState(StrEnum):
     ARCHIVED = "archived"
 
 
+class ScopeKind(StrEnum):
+    """A scope of its own, or the closed one of an environment (rulings 37 and 64)."""
+
+    SCOPE = "scope"
+    ENVIRONMENT = "environment"
+
+
 class Place(StrEnum):
     """Whether a membership or a projection stands."""
 
@@ -63,6 +70,7 @@ class Scope(Entity):
     id: ScopeId
     name: str
     owner: PrincipalId
+    kind: ScopeKind = ScopeKind.SCOPE
     parent: ScopeId | None = None
     description: str | None = None
     state: ScopeState = ScopeState.ACTIVE
@@ -72,7 +80,11 @@ class Scope(Entity):
 
 
 class Membership(Entity):
-    """A principal's place in a scope: one row each, with history."""
+    """A principal's place in a scope: one row each, with history.
+
+    Attributes:
+        inside: Whether the scope is an environment's: such places are looked up one by one.
+    """
 
     KIND: ClassVar[str] = "membership"
     AUTHORITY: ClassVar[bool] = True
@@ -84,6 +96,7 @@ class Membership(Entity):
     state: Place = Place.ACTIVE
     expires_at: datetime | None = None
     added_by: PrincipalId
+    inside: bool = False
 
 
 Level = Literal["read", "write", "admin"]

@@ -11,12 +11,13 @@ scopes = state_table(
     "scopes",
     Column("name", Words, nullable=False),
     ref("owner"),
+    Column("kind", Words, nullable=False),
     ref("parent", nullable=True),
     Column("state", Words, nullable=False),
     Column("root", Flag, nullable=False),
     ref("transfer_to", nullable=True),
     Index("ix_scopes_parent", "parent"),
-    Index("ix_scopes_owner_name", "owner", "name"),
+    Index("ix_scopes_owner_name", "owner", "kind", "name"),
     Index("ix_scopes_transfer_to", "transfer_to"),
 )
 
@@ -27,8 +28,9 @@ memberships = state_table(
     Column("role", Words, nullable=False),
     Column("state", Words, nullable=False),
     Column("expires_at", Words),
+    Column("inside", Flag, nullable=False),
     Index("ux_memberships_place", "scope", "principal", unique=True),
-    Index("ix_memberships_principal", "principal", "state"),
+    Index("ix_memberships_principal", "principal", "inside", "state", "scope"),
 )
 
 projections = state_table(

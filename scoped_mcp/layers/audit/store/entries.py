@@ -6,7 +6,7 @@ or audits; root auditors see all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, bindparam, or_, select, true  # noqa: TID251 - filtered by `visible`
 
@@ -38,17 +38,25 @@ def sponsors_of(tx: ReadTx, principal_key: int) -> bool:
     return principal_key == tx.caller.key or principal_key in mine
 
 
+def conceals(tx: ReadTx, public_id: str) -> bool:
+    """Whether an id names something inside an environment (ruling 47)."""
+    return ports.conceals is not None and ports.conceals(tx, public_id)
+
+
 def visible(tx: ReadTx) -> ColumnElement[bool]:
     """The filter of every query over entries."""
-    if sees_all(tx):
+    if sees_all(tx) and tx.caller.environment is None:
         return true()
     actors = (tx.caller.key, *identity.answered_for(tx, tx.caller.principal))
     owners = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
     audited = sorted(tenancy.audited(tx))
+    if tx.caller.environment is not None:
+        return entries.c.session == tx.caller.session_key
     return or_(
         entries.c.principal.in_(actors),
         entries.c.owner.in_(owners),
         entries.c.scope.in_(audited),
+        entries.c.scope.in_(cast("Any", ports.owned)(tx)),
     )
 
 

@@ -37,6 +37,7 @@ from scoped_mcp.layers.identity.model.entities import (
 from scoped_mcp.layers.identity.model.views import (
     DelegateRef,
     DelegationView,
+    EnvironmentRef,
     IssuedToken,
     LineageView,
     PathView,
@@ -67,6 +68,7 @@ __all__ = [
     "DelegationView",
     "Descendants",
     "EnrolExternal",
+    "EnvironmentRef",
     "GetPrincipal",
     "IssueToken",
     "IssuedToken",

@@ -243,9 +243,9 @@ class RevokeSession(Command[SessionView]):
 class Delegate(Command[DelegationView]):
     """Make a sub-agent with its own principal and a token that can never exceed yours.
 
-    Hand it one task and this token. It starts with no access but its own: share with it through a
-    scope. It ends at `ttl_seconds`, with your credential, or by agent_stop; what it made is then
-    yours. Only toolsets you hold; at most 30 days, 5 levels deep, 50 alive.
+    Hand it one task and this token. It works in your current environment as editor, or only in the
+    `environment` you pin it to. It ends at `ttl_seconds`, with your credential, or by agent_stop;
+    what it made is then yours. Only toolsets you hold; at most 30 days, 5 deep, 50 alive.
     """
 
     name: Name

@@ -143,7 +143,11 @@ class Credential(Entity):
 
 
 class Session(Entity):
-    """A credential in use: opened by its first authenticated call."""
+    """A credential in use: opened by its first authenticated call.
+
+    Attributes:
+        environment: The current one, a convenience of the credential (ruling 3).
+    """
 
     KIND: ClassVar[str] = "session"
 
@@ -152,6 +156,7 @@ class Session(Entity):
     principal: PrincipalId
     client: str | None = None
     face: str = ""
+    environment: EnvironmentId | None = None
 
 
 class Relationship(Entity):

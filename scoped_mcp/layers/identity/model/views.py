@@ -131,13 +131,22 @@ class Recovered(View):
     by: str | None = None
 
 
+class EnvironmentRef(View):
+    """The environment in which one works; `state` tells what happened to it."""
+
+    id: str
+    name: str
+    state: str
+    expires_at: datetime | None = None
+
+
 class WhoAmIView(View):
     """Who calls, with what rights, and what waits."""
 
     principal: PrincipalRef
     sponsor: PrincipalRef | None = None
     session: SessionRef
-    environment: PrincipalRef | None = None
+    environment: EnvironmentRef | None = None
     scopes: tuple[ScopeRole, ...] = ()
     toolsets: tuple[str, ...]
     read_only: bool

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     effect=Effect.GRANT,
     needs={"environment": Access.READ},
     writes={Principal: Access.NONE, Credential: Access.NONE},
+    pinned=True,
 )
 def delegate(cmd: Delegate, tx: WriteTx) -> DelegationView:
     """Everything about the token lies within the caller's own (rulings 4 and 5)."""
@@ -98,6 +99,7 @@ def delegate(cmd: Delegate, tx: WriteTx) -> DelegationView:
     writes={Principal: Access.ADMIN, Credential: Access.ADMIN},
     destructive=True,
     idempotent=True,
+    pinned=True,
 )
 def stop(cmd: StopAgent, tx: WriteTx) -> PrincipalView:
     """One's own delegate, at any depth; what hangs below it ends with it."""

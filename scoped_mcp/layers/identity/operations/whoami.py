@@ -44,6 +44,7 @@ def whoami(_cmd: WhoAmI, tx: ReadTx) -> WhoAmIView:
         principal=ref(tx, caller.principal),
         sponsor=ref(tx, one.sponsor) if one.sponsor is not None else None,
         session=SessionRef(id=session.id, client=session.client, expires_at=caller.expires_at),
+        environment=sections.get("environment"),
         scopes=sections.get("scopes", ()),
         toolsets=logic.named(caller.toolsets),
         read_only=caller.read_only,
@@ -53,7 +54,9 @@ def whoami(_cmd: WhoAmI, tx: ReadTx) -> WhoAmIView:
             if d.expires_at is not None
         ),
         limits=asdict(tx.limits),
-        waiting=Waiting(transfers=sections.get("transfers", ())),
+        waiting=Waiting(
+            reviews=sections.get("reviews", 0), transfers=sections.get("transfers", ())
+        ),
         recovered=recovered,
     )
 

@@ -20,7 +20,7 @@ from scoped_mcp.layers.identity.model import (
 from scoped_mcp.layers.identity.store.facts import answered_for
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.spine.declare import Access
-from scoped_mcp.spine.ports import decides, filters
+from scoped_mcp.spine.ports import decides, filters, pins
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
@@ -99,3 +99,21 @@ def relationships_seen(tx: ReadTx) -> ColumnElement[bool]:
         return true()
     mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
     return relationships.c.source.in_(mine) | relationships.c.target.in_(mine)
+
+
+@pins(Principal, lambda _tx: true())
+def pinned_principal(_tx: ReadTx, _one: Principal) -> bool:
+    """Who is there is known inside an organisation (ruling 8)."""
+    return True
+
+
+@pins(Credential, lambda tx: credentials.c.id == tx.caller.credential_key)
+def pinned_credential(tx: ReadTx, one: Credential) -> bool:
+    """The one that is pinned."""
+    return one.id == tx.caller.credential
+
+
+@pins(Session, lambda tx: sessions.c.id == tx.caller.session_key)
+def pinned_session(tx: ReadTx, one: Session) -> bool:
+    """Its own."""
+    return one.id == tx.caller.session

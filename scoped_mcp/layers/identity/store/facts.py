@@ -24,13 +24,14 @@ from scoped_mcp.layers.identity.tables import credentials, principals, relations
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.caller import Caller, External, Origin
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.tx import everything
+from scoped_mcp.spine.statements import everything
 from scoped_mcp.storage.path import last_seen, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from scoped_mcp.kernel.ids import EnvironmentId
     from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
@@ -51,6 +52,13 @@ _LIVE = (
     everything(Credential)
     .where(credentials.c.principal == bindparam("principal"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+)
+_PINNED = (
+    everything(Credential)
+    .where(credentials.c.environment == bindparam("environment"))
+    .where(credentials.c.state == CredentialState.LIVE.value)
+    .order_by(credentials.c.id)
+    .limit(bindparam("limit"))
 )
 _EXTERNAL = (
     everything(Credential)
@@ -312,6 +320,21 @@ def neighbours(tx: ReadTx, principal: str, label: str, *, up: bool) -> list[str]
     values = {"principal": tx.key(principal), "label": label}
     found = tx.entities(Relationship, _FROM if up else _TO, values)
     return [r.target if up else r.source for r in found]
+
+
+def pinned_to(tx: ReadTx, environment: str, limit: int) -> list[Credential]:
+    """The unrevoked credentials that are pinned to an environment."""
+    values = {"environment": tx.key(environment), "limit": limit}
+    return tx.entities(Credential, _PINNED, values)
+
+
+def current(tx: ReadTx, credential: str) -> EnvironmentId | None:
+    """The environment in which a credential works: pinned, or its session's current one."""
+    one = tx.get_known(Credential, credential)
+    if one.environment is not None:
+        return one.environment
+    key = session_of(tx, credential)
+    return None if key is None else tx.get_known(Session, tx.public_id(key)).environment
 
 
 def teams(tx: ReadTx, principal: str) -> set[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     effect=Effect.CREATE,
     needs={"environment": Access.WRITE},
     toolset="scopes",
+    pinned=True,
 )
 def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
@@ -46,6 +47,7 @@ def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
     title="Update objects",
     effect=Effect.CHANGE,
     toolset="scopes",
+    pinned=True,
 )
 def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
@@ -74,6 +76,7 @@ def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
     needs={"objects": Access.ADMIN},
     toolset="scopes",
     destructive=True,
+    pinned=True,
 )
 def delete(cmd: DeleteObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""

@@ -6,7 +6,7 @@ events are the spine's: nothing here could forget them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.canonical import NotCanonicalError
@@ -53,24 +53,19 @@ def again(tx: ReadTx, public_id: str) -> ObjectView:
     effect=Effect.CREATE,
     needs={"environment": Access.WRITE},
     writes={Object: Access.NONE},
+    pinned=True,
     again=again,
 )
 def create(cmd: CreateObject, tx: WriteTx) -> ObjectView:
-    """Nothing is shared by default: only its creator sees it."""
+    """Nothing is shared by default: only who is inside its environment sees it, or its creator."""
     _require_fits(tx, cmd.data)
-    _require_free(tx, tx.caller.principal, cmd.name)
-    return view(
-        tx,
-        tx.put(
-            Object(
-                id=tx.new_id(ObjectId),
-                type=cmd.type,
-                name=cmd.name,
-                owner=tx.caller.principal,
-                data=cmd.data,
-            )
-        ),
+    home = cast("Any", ports.home)(tx, cmd.environment)
+    me = tx.caller.principal
+    _require_free(tx, me, home, cmd.name)
+    made = Object(
+        id=tx.new_id(ObjectId), type=cmd.type, name=cmd.name, owner=me, home=home, data=cmd.data
     )
+    return view(tx, tx.put(made))
 
 
 @handles(
@@ -116,9 +111,10 @@ def list_(cmd: ListObjects, tx: ReadTx) -> ObjectPage:
     found = tx.select(Object).where(objects.c.state == cmd.state.value)
     if cmd.type is not None:
         found = found.where(objects.c.type == cmd.type)
-    if cmd.scope is not None and ports.within is not None:
-        found = found.where(ports.within(tx, cmd.scope))
-    binding = [cmd.type, cmd.scope, cmd.state]
+    for place in (cmd.scope, cmd.environment):
+        if place is not None:
+            found = found.where(cast("Any", ports.within)(tx, place))
+    binding = [cmd.type, cmd.scope, cmd.environment, cmd.state]
     page, cursor = tx.page(Object, found, cmd.limit, cmd.cursor, binding)
     return ObjectPage(items=views(tx, page, full=cmd.detail == "full"), next_cursor=cursor)
 
@@ -128,22 +124,24 @@ def list_(cmd: ListObjects, tx: ReadTx) -> ObjectPage:
     name="object.update",
     title="Update an object",
     effect=Effect.CHANGE,
-    needs={"id": Access.WRITE},
+    needs={"id": Access.READ},
     on="id",
     writes={Object: Access.WRITE},
+    pinned=True,
     again=again,
 )
 def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
-    """A lost race is a conflict that says who and when."""
-    thing = _there(tx, cmd.id, Access.WRITE)
+    """A lost race is a conflict that says who and when; an import is forked, not changed."""
+    fork = cast("Any", ports.fork)(tx, tx.get(Object, cmd.id), cmd.expected_version)
+    thing = _there(tx, cmd.id, Access.WRITE) if fork is None else cast("Object", fork)
     if cmd.data is not None:
         data = cmd.data
     else:
         merged = logic.merge(thing.data, cmd.patch)
         data = merged if isinstance(merged, dict) else {}
     _require_fits(tx, data)
-    put = tx.put(thing.but(data=data), expected_version=cmd.expected_version, reason=cmd.reason)
-    return view(tx, put)
+    expected = cmd.expected_version if fork is None else None
+    return view(tx, tx.put(thing.but(data=data), expected_version=expected, reason=cmd.reason))
 
 
 @handles(
@@ -156,6 +154,7 @@ def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
     writes={Object: Access.WRITE},
     toolset="scopes",
     idempotent=True,
+    pinned=True,
     again=again,
 )
 def tag(cmd: TagObject, tx: WriteTx) -> ObjectView:
@@ -174,6 +173,7 @@ def tag(cmd: TagObject, tx: WriteTx) -> ObjectView:
     on="id",
     writes={Object: Access.ADMIN},
     destructive=True,
+    pinned=True,
 )
 def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
     """A tombstone; every version stays."""
@@ -200,6 +200,7 @@ def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
     on="id",
     writes={Object: Access.ADMIN},
     toolset="temporal",
+    pinned=True,
     again=again,
 )
 def restore(cmd: RestoreObject, tx: WriteTx) -> ObjectView:
@@ -208,7 +209,7 @@ def restore(cmd: RestoreObject, tx: WriteTx) -> ObjectView:
     if thing.state is ObjectState.ACTIVE:
         message = f"{quote(cmd.id)} is not deleted"
         raise ConflictError(message, hint="there is nothing to restore")
-    _require_free(tx, thing.owner, thing.name)
+    _require_free(tx, thing.owner, thing.home, thing.name)
     back = thing.but(state=ObjectState.ACTIVE)
     return view(tx, tx.put(back, reason=cmd.reason, event="restored"))
 
@@ -295,13 +296,13 @@ def _require_fits(tx: ReadTx, data: dict[str, JsonValue]) -> None:
         raise InvalidError(message, hint="split it into several objects")
 
 
-def _require_free(tx: ReadTx, owner: str, name: str | None) -> None:
-    """Refuse a name that another active object of the owner has.
+def _require_free(tx: ReadTx, owner: str, home: str | None, name: str | None) -> None:
+    """Refuse a name that another active object of the owner has in that place.
 
     Raises:
         ConflictError: it is taken.
     """
-    taken = None if name is None else store.named(tx, owner, name)
+    taken = None if name is None else store.named(tx, owner, home, name)
     if taken is not None and name is not None:
         message = f"you have an object named {quote(name)}"
         raise ConflictError(message, hint=f'choose another name, or object_update(id="{taken.id}")')

@@ -37,6 +37,9 @@ def transfer(cmd: TransferObject, tx: WriteTx) -> ObjectView:
     if thing.state is ObjectState.DELETED:
         message = f"{quote(cmd.id)} is deleted"
         raise ConflictError(message, hint=f'object_restore(id="{cmd.id}") brings it back')
+    if cmd.to is not None and thing.home is not None:
+        message = "what lives in an environment belongs to it, and does not change hands"
+        raise InvalidError(message, hint="promotion_request publishes it; channel_list shows where")
     if cmd.to == thing.owner:
         message = "it has this owner already"
         raise InvalidError(message, hint="name another principal")

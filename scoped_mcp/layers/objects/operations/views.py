@@ -8,7 +8,14 @@ from scoped_mcp.kernel.errors import NotFoundError
 from scoped_mcp.kernel.ids import urn
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.objects import store
-from scoped_mcp.layers.objects.model import Object, ObjectState, ObjectView, Provenance
+from scoped_mcp.layers.objects.model import (
+    ForkView,
+    Object,
+    ObjectState,
+    ObjectView,
+    Provenance,
+    PublishedView,
+)
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, ports
 
@@ -63,6 +70,7 @@ def _view(
 ) -> ObjectView:
     there = thing.state is ObjectState.ACTIVE
     author = thing.author if tx.sees(thing.author) else None
+    environment = _environment(tx, thing)
     offered = sight.access is Access.OWNER or thing.transfer_to == tx.caller.principal
     return ObjectView(
         id=thing.id,
@@ -70,6 +78,7 @@ def _view(
         type=thing.type,
         name=thing.name,
         owner=thing.owner if tx.sees(thing.owner) else None,
+        environment=environment,
         version=thing.version,
         state=thing.state,
         data=thing.data if full and there else None,
@@ -79,8 +88,35 @@ def _view(
         access=sight.access.label,
         scopes=scopes,
         transfer_to=thing.transfer_to if offered and tx.sees(thing.transfer_to) else None,
+        published_from=_published(tx, thing),
+        forked_from=_forked(tx, thing),
         provenance=Provenance(
-            author=author, scope=scopes[0] if scopes else None, at=thing.updated_at
+            author=author,
+            scope=scopes[0] if scopes else None,
+            environment=environment,
+            at=thing.updated_at,
         ),
         untrusted=True if thing.author != tx.caller.principal else None,
     )
+
+
+def _environment(tx: ReadTx, thing: Object) -> str | None:
+    return None if thing.home is None else cast("Any", ports.environment)(tx, thing.home)
+
+
+def _published(tx: ReadTx, thing: Object) -> PublishedView | None:
+    """Lineage outward is one way: the original is named only to who may see it (ruling 34)."""
+    one = thing.published_from
+    if one is None:
+        return None
+    promotion = one.promotion if tx.sees(one.promotion) else None
+    if not tx.sees(one.object):
+        return PublishedView(promotion=promotion)
+    return PublishedView(promotion=promotion, object=one.object, version=one.version)
+
+
+def _forked(tx: ReadTx, thing: Object) -> ForkView | None:
+    one = thing.forked_from
+    if one is None or not tx.sees(one.object):
+        return None
+    return ForkView(object=one.object, version=one.version)

@@ -20,7 +20,7 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeView,
 )
 from scoped_mcp.layers.tenancy.operations.founding import able_owners
-from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, view
+from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, require_own, view
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add(cmd: AddMember, tx: WriteTx) -> ScopeView:
     4. the last owner stays owner, without an expiry
     """
     scope = tx.get(Scope, cmd.scope)
+    require_own(scope)
     known = tx.peek(identity.Principal, cmd.principal)
     if known is None or known.state is not identity.PrincipalState.ACTIVE:
         message = f"there is no {quote(cmd.principal)} that you can see"
@@ -148,6 +149,7 @@ def require_another_owner(tx: ReadTx, scope: Scope, leaving: str) -> None:
 def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
     """By admins of the scope or above it, of whoever holds no more than they do; oneself always."""
     scope = tx.get(Scope, cmd.scope)
+    require_own(scope)
     place = store.membership(tx, scope.id, cmd.principal)
     role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
     before = _standing_role(tx, place)

@@ -18,6 +18,7 @@ from scoped_mcp.layers.tenancy.model import (
     MemberView,
     Role,
     Scope,
+    ScopeKind,
     ScopePage,
     ScopeState,
     ScopeView,
@@ -50,11 +51,23 @@ def require_open(tx: ReadTx, scope: Scope) -> None:
         raise ConflictError(message, hint="its admins make it active with scope_set_state")
 
 
+def require_own(scope: Scope) -> None:
+    """Refuse to treat an environment's scope as one of its own (ruling 37).
+
+    Raises:
+        InvalidError: it is an environment's.
+    """
+    if scope.kind is ScopeKind.ENVIRONMENT:
+        message = "an environment's scope is closed: no children, shares, roles or state of its own"
+        hint = "use environment_invite, environment_import and environment_finish instead"
+        raise InvalidError(message, hint=hint)
+
+
 def view(tx: ReadTx, scope: Scope, *, full: bool = True) -> ScopeView:
     """A scope as the caller may see it; members are for members and its administrators."""
     role, _ = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
     inside = role is not None or tx.access(scope) >= Access.ADMIN
-    listed = _members(tx, scope) if full and inside else None
+    listed = member_views(tx, scope.id) if full and inside else None
     return ScopeView(
         id=scope.id,
         urn=urn(scope.KIND, tx.house.organisation, scope.id),
@@ -72,9 +85,10 @@ def view(tx: ReadTx, scope: Scope, *, full: bool = True) -> ScopeView:
     )
 
 
-def _members(tx: ReadTx, scope: Scope) -> tuple[MemberView, ...]:
+def member_views(tx: ReadTx, scope: str) -> tuple[MemberView, ...]:
+    """The members of a scope, as far as the caller knows them."""
     found: list[MemberView] = []
-    for one in store.members(tx, scope.id):
+    for one in store.members(tx, scope):
         if tx.sees(one.principal):
             known = tx.get_known(identity.Principal, one.principal)
             by = one.added_by if tx.sees(one.added_by) else None
@@ -132,6 +146,7 @@ def create(cmd: CreateScope, tx: WriteTx) -> ScopeView:
 
 
 def _require_parent(tx: ReadTx, parent: Scope) -> None:
+    require_own(parent)
     if parent.root:
         message = "the root scope has no children: it holds instance roles only"
         raise InvalidError(message, hint="leave parent out; the scope is then a tree of its own")
@@ -173,7 +188,7 @@ def get(cmd: GetScope, tx: ReadTx) -> ScopeView:
 )
 def list_(cmd: ListScopes, tx: ReadTx) -> ScopePage:
     """Only what is visible, newest first."""
-    found = tx.select(Scope)
+    found = tx.select(Scope).where(scopes.c.kind == ScopeKind.SCOPE.value)
     if cmd.state is None:
         found = found.where(scopes.c.state != ScopeState.ARCHIVED.value)
     else:

@@ -18,7 +18,7 @@ from scoped_mcp.layers.tenancy.model import (
     ShareView,
     UnshareObject,
 )
-from scoped_mcp.layers.tenancy.operations.scopes import require_open
+from scoped_mcp.layers.tenancy.operations.scopes import require_open, require_own
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def share(cmd: ShareObject, tx: WriteTx) -> ShareView:
     """From the version current when it was made, unless with history (rulings 26 and 27)."""
     thing = tx.get(Object, cmd.object, Access.OWNER)
     scope = tx.get(Scope, cmd.scope)
+    require_own(scope)
+    if thing.home is not None:
+        message = "what lives in an environment leaves it through a channel"
+        hint = f'promotion_request(objects=["{thing.id}"], channel=…); channel_list shows which'
+        raise InvalidError(message, hint=hint)
     if thing.state is ObjectState.DELETED:
         message = f"{quote(thing.id)} is deleted"
         raise ConflictError(message, hint=f'object_restore(id="{thing.id}") brings it back')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scoped_mcp.kernel.errors import ConflictError, InvalidError, NotFoundError
+from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from scoped_mcp.kernel.ids import MembershipId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers import objects
@@ -46,7 +46,10 @@ def accept_object(cmd: AcceptObject, tx: WriteTx) -> ObjectView:
     me = tx.caller.principal
     if thing.transfer_to != me:
         raise objects.absent(cmd.id)
-    taken = None if thing.name is None else objects.named(tx, me, thing.name)
+    if tx.caller.agent:
+        message = "agents have no private space outside environments"
+        raise DeniedError(message, hint="ask its owner to share it in a scope instead")
+    taken = None if thing.name is None else objects.named(tx, me, None, thing.name)
     if taken is not None:
         message = "you have an object of that name"
         raise ConflictError(message, hint="rename is not possible here: delete yours first")

@@ -5,22 +5,31 @@ Once one by one, once as a filter for lists. The two agree, always.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, and_, or_, select  # noqa: TID251 - filters are made here
 
+from scoped_mcp.kernel.ids import EnvironmentId, ScopeId
 from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import Object, ObjectState, objects
 from scoped_mcp.layers.tenancy import logic
 from scoped_mcp.layers.tenancy.logic import Standing
-from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role, Scope, ScopeState
+from scoped_mcp.layers.tenancy.model import (
+    Membership,
+    Place,
+    Projection,
+    Role,
+    Scope,
+    ScopeKind,
+    ScopeState,
+)
 from scoped_mcp.layers.tenancy.store import facts
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from scoped_mcp.spine.tx import ReadTx
@@ -83,13 +92,42 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
     where = standing_of(tx, tx.caller.principal)
     mine = {tx.caller.key, *identity.heirs_of(tx, tx.caller.principal)}
-    shown = facts.projections_of(tx, [tx.known_key(thing.id) for thing in things])
-    return [_sight(tx, thing, where, mine, shown[tx.known_key(thing.id)]) for thing in things]
+    outside = [tx.known_key(thing.id) for thing in things if thing.home is None]
+    shown = facts.projections_of(tx, outside)
+    found: list[Sight] = []
+    for thing in things:
+        if thing.home is None:
+            sight = _sight(tx, thing, where, mine, shown[tx.known_key(thing.id)])
+            found.append(sight if tx.caller.environment is None else _imported(tx, thing, sight))
+        else:
+            deleted = thing.state is ObjectState.DELETED
+            inside, own = inside_of(tx, thing.home), tx.key(thing.owner) in mine
+            found.append(logic.inside_sight(inside, deleted=deleted, mine=own))
+    return found
+
+
+def inside_of(tx: ReadTx, scope: str) -> Access:
+    """What the caller's place inside an environment's scope is worth, now."""
+    decide = cast("Callable[[ReadTx, str], Access]", ports.inside)
+    return decide(tx, scope)
+
+
+def _imported(tx: ReadTx, thing: Object, sight: Sight) -> Sight:
+    """What a pinned credential sees of a thing outside: the version imported, if it may at all."""
+    version = cast("Any", ports.imported)(tx, thing.id)
+    if version is None or not sight.access or not sight.shows(version):
+        return Sight(Access.NONE)
+    return Sight(Access.READ, None, frozenset({version}))
 
 
 def _sight(
     tx: ReadTx, thing: Object, where: Standing, mine: set[int], shown: list[logic.Shown]
 ) -> Sight:
+    if isinstance(thing.owner, ScopeId):
+        if thing.state is ObjectState.DELETED:
+            return Sight(Access.NONE)
+        own = logic.owned_sight(tx.known_key(thing.owner), where)
+        return logic.either(own, logic.object_sight(shown, where))
     if tx.key(thing.owner) in mine:
         return Sight(Access.OWNER, 1)
     if thing.state is ObjectState.DELETED:
@@ -113,14 +151,18 @@ def objects_seen(tx: ReadTx) -> ColumnElement[bool]:
     where = standing_of(tx, tx.caller.principal)
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
     seen: list[ColumnElement[bool]] = [objects.c.transfer_to == tx.caller.key]
-    if where.direct or where.above:
+    readable = sorted(where.direct | where.above)
+    if readable:
         shown = select(projections.c.object).where(
-            projections.c.scope.in_(sorted(where.direct | where.above)),
+            projections.c.scope.in_(readable),
             projections.c.state == Place.ACTIVE.value,
         )
-        seen.append(objects.c.id.in_(shown))
+        seen += [objects.c.owner.in_(readable), objects.c.id.in_(shown)]
     there = objects.c.state == ObjectState.ACTIVE.value
-    return or_(objects.c.owner.in_(mine), and_(there, or_(*seen)))
+    own = objects.c.owner.in_(mine)
+    outside = and_(objects.c.home.is_(None), or_(own, and_(there, or_(*seen))))
+    inside = objects.c.home.in_(cast("Any", ports.insides)(tx))
+    return or_(outside, and_(inside, or_(there, own)))
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -128,20 +170,31 @@ def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for thing in things:
         ids = [tx.public_id(one.scope) for one in shown[tx.known_key(thing.id)]]
+        if isinstance(thing.owner, ScopeId):
+            ids.insert(0, thing.owner)
         found.append(tuple(one for one in ids if tx.sees(one)))
     return found
 
 
-def _within(tx: ReadTx, scope: str) -> ColumnElement[bool]:
+def _within(tx: ReadTx, place: str) -> ColumnElement[bool]:
+    """What is shown in a scope or belongs to it; what lives in an environment."""
+    if isinstance(place, EnvironmentId):
+        return objects.c.home == tx.key(cast("Any", ports.isolation)(tx, place))
+    key = tx.key(place)
     shown = select(projections.c.object).where(
-        projections.c.scope == tx.key(scope), projections.c.state == Place.ACTIVE.value
+        projections.c.scope == key, projections.c.state == Place.ACTIVE.value
     )
-    return objects.c.id.in_(shown)
+    return or_(objects.c.owner == key, objects.c.home == key, objects.c.id.in_(shown))
 
 
 @decides(Scope)
 def scope_access(tx: ReadTx, scope: Scope) -> Access:
-    """By one's own role, by administering one above, by being below, by an offer."""
+    """By one's own role, by administering one above, by being below, by an offer.
+
+    That of an environment is there for who is inside, and has nothing to administer (ruling 37).
+    """
+    if scope.kind is ScopeKind.ENVIRONMENT:
+        return min(inside_of(tx, scope.id), Access.READ)
     key = tx.known_key(scope.id)
     role, inherited = role_in(tx, key, tx.caller.principal)
     nodes = tx.memo(("nodes", key), lambda: facts.nodes_of(tx, [key]))
@@ -161,7 +214,8 @@ def scopes_seen(tx: ReadTx) -> ColumnElement[bool]:
     offered = {tx.known_key(one.id) for one in standing}
     above = facts.nodes_of(tx, offered)
     offered = {k for k in offered if logic.state_of(k, above) is not ScopeState.ARCHIVED}
-    return scopes.c.id.in_(sorted(inside | administered | where.above | offered))
+    seen = scopes.c.id.in_(sorted(inside | administered | where.above | offered))
+    return or_(seen, scopes.c.id.in_(cast("Any", ports.insides)(tx)))
 
 
 def _places(tx: ReadTx) -> tuple[set[int], frozenset[int]]:
@@ -173,25 +227,34 @@ def _places(tx: ReadTx) -> tuple[set[int], frozenset[int]]:
     return inside, facts.under(tx, own) | own
 
 
+def administered(tx: ReadTx) -> list[int]:
+    """The scopes that the caller administers, by itself or from above."""
+    inside, below = _places(tx)
+    own = standing_of(tx, tx.caller.principal).roles
+    return sorted(below | {k for k in inside if logic.RANK[own[k]] >= logic.RANK[Role.ADMIN]})
+
+
 @decides(Membership)
 def membership_access(tx: ReadTx, one: Membership) -> Access:
     """That of its scope, for who is inside or administers it; one's own can be seen and left."""
     found = tx.access_to(one.scope)
-    if found < Access.ADMIN and not _is_inside(tx, tx.known_key(one.scope)):
+    if found < Access.ADMIN and not _is_inside(tx, one.scope):
         found = Access.NONE
     return max(found, Access.READ) if one.principal == tx.caller.principal else found
 
 
-def _is_inside(tx: ReadTx, scope: int) -> bool:
-    return role_in(tx, scope, tx.caller.principal)[0] is not None
+def _is_inside(tx: ReadTx, scope: str) -> bool:
+    there = role_in(tx, tx.known_key(scope), tx.caller.principal)[0] is not None
+    return there or inside_of(tx, scope) > Access.NONE
 
 
 @filters(Membership)
 def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     inside, administered = _places(tx)
-    seen = sorted(inside | administered)
-    return or_(memberships.c.principal == tx.caller.key, memberships.c.scope.in_(seen))
+    seen = memberships.c.scope.in_(sorted(inside | administered))
+    within = memberships.c.scope.in_(cast("Any", ports.insides)(tx))
+    return or_(memberships.c.principal == tx.caller.key, seen, within)
 
 
 @decides(Projection)
@@ -258,4 +321,4 @@ def _ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
 ports.sights = _sights
 ports.shown_in = _shown_in
 ports.within = _within
-ports.expired = _ran_out
+ports.expired.append(_ran_out)

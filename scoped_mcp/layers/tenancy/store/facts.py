@@ -8,10 +8,18 @@ from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are wha
 
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.layers.tenancy.logic import Node, Shown
-from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role, Scope, ScopeState
+from scoped_mcp.layers.tenancy.model import (
+    Membership,
+    Place,
+    Projection,
+    Role,
+    Scope,
+    ScopeKind,
+    ScopeState,
+)
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.tx import everything
+from scoped_mcp.spine.statements import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 
@@ -45,6 +53,7 @@ _UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
 _PLACES = (
     select(memberships.c.scope, memberships.c.role)
     .where(among(memberships.c.principal))
+    .where(memberships.c.inside == 0)
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
@@ -59,6 +68,7 @@ _ADMINISTER = (
 _STANDING = (
     everything(Membership)
     .where(memberships.c.principal == bindparam("principal"))
+    .where(memberships.c.inside == 0)
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
     .order_by(memberships.c.id)
@@ -95,12 +105,14 @@ _SHOWN = (
 _NAMED = (
     everything(Scope)
     .where(scopes.c.owner == bindparam("owner"))
+    .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.name == bindparam("name"))
     .where(scopes.c.state != ScopeState.ARCHIVED.value)
 )
 _MADE = (
     select(scopes.c.id)
     .where(scopes.c.owner.in_(bindparam("keys", expanding=True)))
+    .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.root == 0)
 )
 _OFFERED = (
@@ -109,6 +121,13 @@ _OFFERED = (
     .where(scopes.c.state != ScopeState.ARCHIVED.value)
     .order_by(scopes.c.id)
     .limit(100)
+)
+_SEAT = (
+    select(memberships.c.scope, memberships.c.role)
+    .where(among(memberships.c.principal))
+    .where(memberships.c.scope == bindparam("scope"))
+    .where(memberships.c.state == Place.ACTIVE.value)
+    .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
 _RAN_OUT = (
     select(memberships.c.id)
@@ -142,6 +161,22 @@ def place(tx: ReadTx, principals: Sequence[int]) -> list[tuple[int, Role]]:
     """The unexpired places of principals: scope and role."""
     rows = tx.rows(_PLACES, {"keys": numbered(principals), "now": stamp(tx.now)})
     return [(row.scope, Role(row.role)) for row in rows]
+
+
+def places_inside(tx: ReadTx, principals: Sequence[int], scope: int) -> list[tuple[int, Role]]:
+    """The places of principals in one scope, an environment's too."""
+    values = {"keys": numbered(principals), "scope": scope, "now": stamp(tx.now)}
+    return [(row.scope, Role(row.role)) for row in tx.rows(_SEAT, values)]
+
+
+def seats_inside(principals: Sequence[int]) -> Select[Any]:
+    """The environments' scopes in which principals have a place, as a query."""
+    return (
+        select(memberships.c.scope)
+        .where(memberships.c.principal.in_(principals))
+        .where(memberships.c.inside == 1)
+        .where(memberships.c.state == Place.ACTIVE.value)
+    )
 
 
 def standing_memberships(tx: ReadTx, principal: str) -> list[Membership]:

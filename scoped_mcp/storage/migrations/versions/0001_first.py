@@ -11,6 +11,16 @@ down_revision = None
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _known() -> tuple[sa.ForeignKeyConstraint, ...]:
+    """Every row of state names its version, its entry and its place in the registry."""
+    row = ("id", "version", "entry")
+    named = tuple(f"versions.{column}" for column in row)
+    return (
+        sa.ForeignKeyConstraint(row, named, initially="DEFERRED", deferrable=True),
+        sa.ForeignKeyConstraint(("id",), ("registry.id",)),
+    )
+
+
 def upgrade() -> None:
     """From nothing to the first house."""
     op.create_table(
@@ -52,9 +62,11 @@ def upgrade() -> None:
         "last_seen",
         sa.Column("id", Key, autoincrement=False, nullable=False),
         sa.Column("at", sa.Text, nullable=False),
+        sa.Column("until", sa.Text),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
+    op.create_index("ix_last_seen_until", "last_seen", ["until"])
     op.create_table(
         "repetitions",
         sa.Column("credential", Key, autoincrement=False, nullable=False),
@@ -127,20 +139,17 @@ def upgrade() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("expires_at", sa.Text, nullable=False),
         sa.Column("external", sa.Text),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        sa.Column("environment", Key),
+        *_known(),
+        sa.ForeignKeyConstraint(["environment"], ["registry.id"]),
         sa.ForeignKeyConstraint(["parent"], ["registry.id"]),
         sa.ForeignKeyConstraint(["principal"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
-    op.create_index("ix_credentials_parent", "credentials", ["parent"])
+    op.create_index("ix_credentials_environment", "credentials", ["environment", "state"])
     op.create_index("ix_credentials_external", "credentials", ["external"])
+    op.create_index("ix_credentials_parent", "credentials", ["parent"])
     op.create_index("ix_credentials_principal", "credentials", ["principal"])
     op.create_index("ix_credentials_version", "credentials", ["id", "version", "entry"])
     op.create_table(
@@ -150,13 +159,7 @@ def upgrade() -> None:
         sa.Column("entry", Key, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("lifecycle", sa.Text, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
@@ -172,19 +175,16 @@ def upgrade() -> None:
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("expires_at", sa.Text),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        sa.Column("inside", sa.Integer(), nullable=False),
+        *_known(),
         sa.ForeignKeyConstraint(["principal"], ["registry.id"]),
         sa.ForeignKeyConstraint(["scope"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
-    op.create_index("ix_memberships_principal", "memberships", ["principal", "state"])
+    op.create_index(
+        "ix_memberships_principal", "memberships", ["principal", "inside", "state", "scope"]
+    )
     op.create_index("ix_memberships_version", "memberships", ["id", "version", "entry"])
     op.create_index("ux_memberships_place", "memberships", ["scope", "principal"], unique=True)
     op.create_table(
@@ -195,20 +195,20 @@ def upgrade() -> None:
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("name", sa.Text),
         sa.Column("owner", Key, nullable=False),
+        sa.Column("home", Key),
+        sa.Column("origin", Key),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("transfer_to", Key),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
+        sa.ForeignKeyConstraint(["home"], ["registry.id"]),
+        sa.ForeignKeyConstraint(["origin"], ["registry.id"]),
         sa.ForeignKeyConstraint(["owner"], ["registry.id"]),
         sa.ForeignKeyConstraint(["transfer_to"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
+    op.create_index("ix_objects_home", "objects", ["home", "state", "id"])
+    op.create_index("ix_objects_origin", "objects", ["origin", "home"])
     op.create_index("ix_objects_owner", "objects", ["owner", "state", "id"])
     op.create_index("ix_objects_owner_name", "objects", ["owner", "name"])
     op.create_index("ix_objects_transfer_to", "objects", ["transfer_to"])
@@ -220,13 +220,7 @@ def upgrade() -> None:
         sa.Column("entry", Key, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("lifecycle", sa.Text, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
@@ -239,14 +233,8 @@ def upgrade() -> None:
         sa.Column("entry", Key, nullable=False),
         sa.Column("house", Key, nullable=False),
         sa.Column("root", Key, nullable=False),
+        *_known(),
         sa.ForeignKeyConstraint(["house"], ["registry.id"]),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
         sa.ForeignKeyConstraint(["root"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
@@ -263,13 +251,7 @@ def upgrade() -> None:
         sa.Column("sponsor", Key),
         sa.Column("delegate", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.Text),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.ForeignKeyConstraint(["sponsor"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
@@ -288,13 +270,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("since", Key),
         sa.Column("pinned", Key),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.ForeignKeyConstraint(["object"], ["registry.id"]),
         sa.ForeignKeyConstraint(["scope"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -312,13 +288,7 @@ def upgrade() -> None:
         sa.Column("label", sa.Text, nullable=False),
         sa.Column("target", Key, nullable=False),
         sa.Column("active", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.ForeignKeyConstraint(["source"], ["registry.id"]),
         sa.ForeignKeyConstraint(["target"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -336,24 +306,19 @@ def upgrade() -> None:
         sa.Column("entry", Key, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("owner", Key, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
         sa.Column("parent", Key),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("root", sa.Integer(), nullable=False),
         sa.Column("transfer_to", Key),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
+        *_known(),
         sa.ForeignKeyConstraint(["owner"], ["registry.id"]),
         sa.ForeignKeyConstraint(["parent"], ["registry.id"]),
         sa.ForeignKeyConstraint(["transfer_to"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
-    op.create_index("ix_scopes_owner_name", "scopes", ["owner", "name"])
+    op.create_index("ix_scopes_owner_name", "scopes", ["owner", "kind", "name"])
     op.create_index("ix_scopes_parent", "scopes", ["parent"])
     op.create_index("ix_scopes_transfer_to", "scopes", ["transfer_to"])
     op.create_index("ix_scopes_version", "scopes", ["id", "version", "entry"])
@@ -364,14 +329,8 @@ def upgrade() -> None:
         sa.Column("entry", Key, nullable=False),
         sa.Column("credential", Key, nullable=False),
         sa.Column("principal", Key, nullable=False),
+        *_known(),
         sa.ForeignKeyConstraint(["credential"], ["registry.id"]),
-        sa.ForeignKeyConstraint(
-            ["id", "version", "entry"],
-            ["versions.id", "versions.version", "versions.entry"],
-            initially="DEFERRED",
-            deferrable=True,
-        ),
-        sa.ForeignKeyConstraint(["id"], ["registry.id"]),
         sa.ForeignKeyConstraint(["principal"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,

@@ -1,0 +1,74 @@
+"""Who is inside: invited and let go by the owner alone (ruling 37)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scoped_mcp.kernel.errors import DeniedError, InvalidError, NotFoundError
+from scoped_mcp.kernel.ids import MembershipId
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity, tenancy
+from scoped_mcp.layers.environments.model import Environment, EnvironmentView, Invite
+from scoped_mcp.layers.environments.operations.views import again, view
+from scoped_mcp.layers.tenancy import Membership, Place, Role
+from scoped_mcp.spine.declare import Access, Effect, handles
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+@handles(
+    Invite,
+    name="environment.invite",
+    title="Invite into an environment",
+    effect=Effect.GRANT,
+    needs={"id": Access.OWNER, "principal": Access.NONE},
+    on="id",
+    writes={Membership: Access.NONE},
+    idempotent=True,
+    pinned=True,
+    again=again,
+)
+def invite(cmd: Invite, tx: WriteTx) -> EnvironmentView:
+    """Roles are viewer and editor; taking away always works, adding only while it is active."""
+    one = tx.get(Environment, cmd.id, Access.OWNER)
+    known = tx.peek(identity.Principal, cmd.principal)
+    if known is None or (cmd.role != "none" and not tx.sees(known.id)):
+        message = f"there is no {quote(cmd.principal)} that you can see"
+        raise NotFoundError(message, hint="ask for the id that its `whoami` shows")
+    if cmd.principal == one.owner:
+        message = "the owner of an environment stays in it"
+        raise InvalidError(message, hint="environment_discard ends it")
+    place = tenancy.membership(tx, one.scope, cmd.principal)
+    if cmd.role == "none":
+        if place is not None and place.state is Place.ACTIVE:
+            tx.put(place.but(state=Place.ENDED), event="ended")
+        return view(tx, one)
+    if known.state is not identity.PrincipalState.ACTIVE:
+        message = f"there is no {quote(cmd.principal)} that you can see"
+        raise NotFoundError(message, hint="ask for the id that its `whoami` shows")
+    _require_own_side(tx, one, known)
+    if place is None:
+        place = Membership(
+            id=tx.new_id(MembershipId),
+            scope=one.scope,
+            principal=cmd.principal,
+            role=Role(cmd.role),
+            added_by=tx.caller.principal,
+            inside=True,
+        )
+    by = tx.caller.principal
+    tx.put(place.but(role=Role(cmd.role), state=Place.ACTIVE, added_by=by), event="invited")
+    return view(tx, one)
+
+
+def _require_own_side(tx: ReadTx, one: Environment, known: identity.Principal) -> None:
+    """Into an agent's environment come its delegates and who answers for it (ruling 36)."""
+    owner = tx.get_known(identity.Principal, one.owner)
+    if not identity.is_agent(tx, owner):
+        return
+    allowed = {each.id for each in identity.sponsors(tx, owner)}
+    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):
+        return
+    message = "an agent brings only its delegates and the users it answers to into its environment"
+    raise DeniedError(message, hint="let your sponsor spawn the environment and invite you both")

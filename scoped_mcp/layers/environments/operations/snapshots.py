@@ -1,0 +1,188 @@
+"""Snapshots: an environment as it was, and brought back, all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, cast
+
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.errors import ConflictError, InvalidError
+from scoped_mcp.kernel.ids import SnapshotId
+from scoped_mcp.layers import objects, tenancy
+from scoped_mcp.layers.environments import store
+from scoped_mcp.layers.environments.model import (
+    Environment,
+    EnvironmentView,
+    Invite,
+    Kept,
+    ListSnapshots,
+    RestoreSnapshot,
+    Seat,
+    Snapshot,
+    SnapshotPage,
+    SnapshotView,
+    TakeSnapshot,
+)
+from scoped_mcp.layers.environments.operations.life import require_there
+from scoped_mcp.layers.environments.operations.views import require_active, view
+from scoped_mcp.layers.environments.tables import snapshots
+from scoped_mcp.layers.objects import Object, ObjectState
+from scoped_mcp.spine.declare import Access, Effect, handles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+def _view(one: Snapshot) -> SnapshotView:
+    return SnapshotView(
+        id=one.id,
+        environment=one.environment,
+        name=one.name,
+        digest=one.digest,
+        objects=len(one.objects),
+        members=len(one.members),
+        created_at=cast("Any", one.created_at),
+    )
+
+
+def _again(tx: ReadTx, public_id: str) -> SnapshotView:
+    return _view(tx.get(Snapshot, public_id))
+
+
+def _digest(
+    title: str, purpose: str | None, members: Iterable[Seat], things: Iterable[Object]
+) -> str:
+    """SHA-256 over the canonical bytes of all that a restore brings back."""
+    content = {
+        "name": title,
+        "purpose": purpose,
+        "members": [[each.principal, each.role] for each in members],
+        "objects": [[each.id, each.type, each.name, each.tags, each.data] for each in things],
+    }
+    return hashlib.sha256(canonical.encode(content)).hexdigest()
+
+
+def _seats(tx: ReadTx, one: Environment) -> tuple[Seat, ...]:
+    """The members beside the owner, in the order of their ids."""
+    found = (each for each in tenancy.members_of(tx, one.scope) if each.principal != one.owner)
+    seats = [Seat(principal=each.principal, role=cast("Any", each.role.value)) for each in found]
+    return tuple(sorted(seats, key=lambda seat: seat.principal))
+
+
+@handles(
+    TakeSnapshot,
+    name="environment.snapshot",
+    title="Take a snapshot",
+    effect=Effect.CREATE,
+    needs={"id": Access.WRITE},
+    on="id",
+    writes={Snapshot: Access.NONE},
+    toolset="temporal",
+    pinned=True,
+    again=_again,
+)
+def take(cmd: TakeSnapshot, tx: WriteTx) -> SnapshotView:
+    """Versions are kept anyway: a snapshot names them."""
+    one = tx.get(Environment, cmd.id, Access.WRITE)
+    require_there(tx, one)
+    if store.size(tx, one) > tx.limits.snapshot_objects:
+        message = f"a snapshot holds at most {tx.limits.snapshot_objects} objects"
+        raise InvalidError(message, hint="delete what is not needed, or use several environments")
+    things, members = store.inside(tx, one, live=True), _seats(tx, one)
+    public_id = tx.new_id(SnapshotId)
+    return _view(
+        tx.put(
+            Snapshot(
+                id=public_id,
+                environment=one.id,
+                name=cmd.name or "snapshot",
+                title=one.name,
+                purpose=one.purpose,
+                members=members,
+                objects=tuple(Kept(object=each.id, version=each.version) for each in things),
+                digest=_digest(one.name, one.purpose, members, things),
+            ),
+            event="taken",
+        )
+    )
+
+
+@handles(
+    ListSnapshots,
+    name="environment.snapshot_list",
+    title="List snapshots",
+    effect=Effect.READ,
+    needs={"id": Access.READ},
+    on="id",
+    toolset="temporal",
+)
+def list_(cmd: ListSnapshots, tx: ReadTx) -> SnapshotPage:
+    """Newest first."""
+    found = tx.select(Snapshot).where(snapshots.c.environment == tx.key(cmd.id))
+    page, cursor = tx.page(Snapshot, found, cmd.limit, cmd.cursor, [cmd.id])
+    return SnapshotPage(items=tuple(_view(one) for one in page), next_cursor=cursor)
+
+
+@handles(
+    RestoreSnapshot,
+    name="environment.restore",
+    title="Restore a snapshot",
+    effect=Effect.CHANGE,
+    needs={"snapshot": Access.OWNER},
+    on="snapshot",
+    writes={Environment: Access.OWNER, Object: Access.ADMIN},
+    toolset="temporal",
+    destructive=True,
+    pinned=True,
+)
+def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
+    """Everything that was there has a new version; what came since is deleted.
+
+    1. the snapshot, and every version that it names, is what was kept
+    2. objects as they were; those made since get a tombstone
+    3. members as they were, each invited again now (ruling 23)
+    """
+    kept = tx.get(Snapshot, cmd.snapshot, Access.OWNER)
+    one = tx.get(Environment, kept.environment, Access.OWNER)
+    require_active(tx, one)
+    now = {each.id: each for each in store.inside(tx, one, live=False)}
+    then = _intact(tx, kept, now)  # 1
+    for public_id, current in now.items():  # 2
+        before = then.get(public_id)
+        if before is not None:
+            state = {"type": before.type, "name": before.name, "tags": before.tags}
+            back = current.but(**state, data=before.data, state=ObjectState.ACTIVE)
+            tx.put(back, reason=f"snapshot {kept.id}", event="restored")
+        elif current.state is ObjectState.ACTIVE:
+            gone = current.but(state=ObjectState.DELETED, transfer_to=None)
+            tx.put(gone, reason=f"snapshot {kept.id}", event="deleted")
+    seats = {seat.principal: seat.role for seat in kept.members}
+    for seat in _seats(tx, one):  # 3
+        if seat.principal not in seats:
+            tx.run(Invite(id=one.id, principal=seat.principal, role="none"))
+    for principal, role in seats.items():
+        tx.run(Invite(id=one.id, principal=principal, role=role))
+    one = tx.put(one.but(name=kept.title, purpose=kept.purpose), event="restored")
+    return view(tx, one)
+
+
+def _intact(tx: ReadTx, kept: Snapshot, now: dict[Any, Object]) -> dict[Any, Object]:
+    """The objects as they were.
+
+    Raises:
+        ConflictError: the snapshot or a version it names is not what was kept.
+    """
+    then: dict[Any, Object] = {}
+    for each in kept.objects:
+        before = now.get(each.object)
+        found = None if before is None else objects.at_version(tx, before, each.version)
+        if found is not None and tx.intact(each.object, each.version):
+            then[each.object] = found
+    whole = tx.intact(kept.id, kept.version) and len(then) == len(kept.objects)
+    ordered = [then[each.object] for each in kept.objects if each.object in then]
+    if not whole or _digest(kept.title, kept.purpose, kept.members, ordered) != kept.digest:
+        message = "the snapshot is not what was kept; nothing was restored"
+        raise ConflictError(message, hint="tell an auditor: audit_verify names what was changed")
+    return then

@@ -1,0 +1,44 @@
+"""Queries of environments: facts in `facts.py`, the decisions over them in `access.py`."""
+
+from scoped_mcp.layers.environments.store.access import place, place_of
+from scoped_mcp.layers.environments.store.facts import (
+    count,
+    hold,
+    imported,
+    imports_of,
+    in_state,
+    inside,
+    is_open,
+    named,
+    of_scope,
+    overdue,
+    renew,
+    restart,
+    size,
+    state,
+    template_named,
+    until,
+    use,
+)
+
+__all__ = [
+    "count",
+    "hold",
+    "imported",
+    "imports_of",
+    "in_state",
+    "inside",
+    "is_open",
+    "named",
+    "of_scope",
+    "overdue",
+    "place",
+    "place_of",
+    "renew",
+    "restart",
+    "size",
+    "state",
+    "template_named",
+    "until",
+    "use",
+]

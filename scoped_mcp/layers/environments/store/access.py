@@ -1,0 +1,285 @@
+"""Who may see and do what with environments and what is inside: one by one, and as a filter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select  # noqa: TID251 - filters are made here
+
+from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.layers import identity, tenancy
+from scoped_mcp.layers.environments import logic
+from scoped_mcp.layers.environments.model import (
+    Environment,
+    EnvironmentState,
+    Import,
+    Snapshot,
+    Template,
+    TemplateState,
+)
+from scoped_mcp.layers.environments.store import facts
+from scoped_mcp.layers.environments.tables import environments, imports, snapshots, templates
+from scoped_mcp.layers.objects import Object, objects
+from scoped_mcp.layers.tenancy import Membership, Scope, ScopeKind, memberships, scopes
+from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.entity import kind_of
+from scoped_mcp.spine.ports import decides, filters, pins, ports
+from scoped_mcp.storage.path import last_seen
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scoped_mcp.kernel.ids import ScopeId
+    from scoped_mcp.spine.tx import ReadTx
+
+CLOSED = {EnvironmentState.DISCARDED, logic.EXPIRED}
+
+
+def place(tx: ReadTx, one: Environment) -> Access:
+    """What the caller's place in an environment is worth, whatever state that is in."""
+    return tx.memo(("place", one.id), lambda: _place(tx, one, tx.caller.credential))
+
+
+def place_of(tx: ReadTx, one: Environment, principal: str) -> Access:
+    """The same of another principal, by its own places alone."""
+    key = tx.key(one.scope)
+    sides = _sides(tx, principal)
+    roles = [role for scope, role in tenancy.places_inside(tx, sides, key or 0) if scope == key]
+    return logic.place(roles, owner=tx.key(one.owner) in _mine(tx, principal))
+
+
+def _place(tx: ReadTx, one: Environment, credential: str | None) -> Access:
+    if credential is None:
+        return Access.NONE
+    link = tx.get_known(identity.Credential, credential)
+    own = place_of(tx, one, link.principal)
+    principal = tx.get_known(identity.Principal, link.principal)
+    if not principal.delegate:
+        return own
+    return logic.delegated(
+        own,
+        _place(tx, one, link.parent),
+        owner=own is Access.OWNER,
+        works_here=_works_in(tx, link) == one.id,
+    )
+
+
+def _works_in(tx: ReadTx, link: identity.Credential) -> str | None:
+    """Where a delegate is editor: where it is pinned, or where its delegator works (ruling 5)."""
+    if link.environment is not None:
+        return link.environment
+    return None if link.parent is None else identity.current(tx, link.parent)
+
+
+def _sides(tx: ReadTx, principal: str) -> list[int]:
+    teams = sorted(identity.teams(tx, principal))
+    return [tx.known_key(one) for one in (principal, *teams)]
+
+
+def _mine(tx: ReadTx, principal: str) -> tuple[int, ...]:
+    return (tx.known_key(principal), *identity.heirs_of(tx, principal))
+
+
+def inside(tx: ReadTx, scope: str) -> Access:
+    """What the caller's place inside an isolation scope is worth: nothing where it is closed."""
+
+    def decide() -> Access:
+        one = facts.of_scope(tx, scope)
+        if one is None or not facts.is_open(tx, one) or not _unpinned(tx, one):
+            return Access.NONE
+        return place(tx, one)
+
+    return tx.memo(("inside", scope), decide)
+
+
+def _unpinned(tx: ReadTx, one: Environment) -> bool:
+    return tx.caller.environment in {None, one.id}
+
+
+def insides(tx: ReadTx) -> Select[Any]:
+    """The isolation scopes that are open to the caller: `inside` as a query."""
+    found = (
+        select(environments.c.scope)
+        .join_from(environments, last_seen, last_seen.c.id == environments.c.id)
+        .where(environments.c.state != EnvironmentState.DISCARDED.value)
+        .where(last_seen.c.until > stamp(tx.now))
+        .where(_placed(tx, tx.caller.credential))
+    )
+    if tx.caller.environment is None:
+        return found
+    return found.where(environments.c.id == tx.key(tx.caller.environment))
+
+
+def owned(tx: ReadTx) -> Select[Any]:
+    """The open ones that the caller owns: it reads their trail."""
+    return insides(tx).where(environments.c.owner.in_(_mine(tx, tx.caller.principal)))
+
+
+def _placed(tx: ReadTx, credential: str | None) -> ColumnElement[bool]:
+    """`_place` as a filter over environments."""
+    if credential is None:
+        return environments.c.id.is_(None)
+    link = tx.get_known(identity.Credential, credential)
+    owned = environments.c.owner.in_(_mine(tx, link.principal))
+    seated = tenancy.seats_inside(_sides(tx, link.principal))
+    own = or_(owned, environments.c.scope.in_(seated))
+    if not tx.get_known(identity.Principal, link.principal).delegate:
+        return own
+    works = tx.key(_works_in(tx, link) or "")
+    return or_(owned, and_(or_(own, environments.c.id == works), _placed(tx, link.parent)))
+
+
+@decides(Environment)
+def environment(tx: ReadTx, one: Environment) -> Access:
+    """Its owner always sees it; who else is inside while it is open."""
+    have = place(tx, one)
+    return have if have is Access.OWNER or facts.is_open(tx, one) else Access.NONE
+
+
+@filters(Environment)
+def environments_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    owned = environments.c.owner.in_(_mine(tx, tx.caller.principal))
+    return or_(owned, environments.c.scope.in_(insides(tx)))
+
+
+@decides(Import)
+def import_access(tx: ReadTx, one: Import) -> Access:
+    """For who is inside and may read the origin, now (ruling 28)."""
+    return min(tx.access_to(one.environment), tx.access_to(one.object))
+
+
+@filters(Import)
+def imports_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    within = select(environments.c.id).where(environments_seen(tx))
+    things = select(objects.c.id).where(ports.visible[Object](tx))
+    return and_(imports.c.environment.in_(within), imports.c.object.in_(things))
+
+
+@decides(Snapshot)
+def snapshot_access(tx: ReadTx, one: Snapshot) -> Access:
+    """That of its environment."""
+    return tx.access_to(one.environment)
+
+
+@filters(Snapshot)
+def snapshots_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    within = select(environments.c.id).where(environments_seen(tx))
+    return snapshots.c.environment.in_(within)
+
+
+@decides(Template)
+def template_access(tx: ReadTx, one: Template) -> Access:
+    """Its owner's; its scope's members may use it while it is active, its admins change it."""
+    if tx.key(one.owner) in _mine(tx, tx.caller.principal):
+        return Access.OWNER
+    if one.scope is None:
+        return Access.NONE
+    there = tx.access_to(one.scope)
+    if there >= Access.ADMIN:
+        return Access.ADMIN
+    return min(there, Access.READ) if one.state is TemplateState.ACTIVE else Access.NONE
+
+
+@filters(Template)
+def templates_seen(tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    owned = templates.c.owner.in_(_mine(tx, tx.caller.principal))
+    places = select(scopes.c.id).where(ports.visible[Scope](tx))
+    shown = and_(templates.c.state == TemplateState.ACTIVE.value, templates.c.scope.in_(places))
+    administered = templates.c.scope.in_(tenancy.administered(tx))
+    return or_(owned, shown, administered)
+
+
+def _imported(tx: ReadTx, thing: str) -> int | None:
+    """The version at which an object is imported where the caller is pinned."""
+    known = facts.imported(tx, tx.caller.environment or "", thing)
+    return known.pinned if known is not None and known.active else None
+
+
+def _pinned_here(tx: ReadTx) -> int:
+    return tx.key(tx.caller.environment or "") or 0
+
+
+def _pinned_scope(tx: ReadTx) -> int:
+    one = tx.peek(Environment, tx.caller.environment or "")
+    return 0 if one is None else tx.known_key(one.scope)
+
+
+def _imports_here(tx: ReadTx) -> Select[Any]:
+    here = imports.c.environment == _pinned_here(tx)
+    return select(imports.c.object).where(here, imports.c.active == 1)
+
+
+@pins(
+    Object,
+    lambda tx: or_(objects.c.home == _pinned_scope(tx), objects.c.id.in_(_imports_here(tx))),
+)
+def pinned_object(tx: ReadTx, one: Object) -> bool:
+    """What lives there, and what is imported there."""
+    if one.home is None:
+        return _imported(tx, one.id) is not None
+    return tx.key(one.home) == _pinned_scope(tx)
+
+
+@pins(Environment, lambda tx: environments.c.id == _pinned_here(tx))
+def pinned_environment(tx: ReadTx, one: Environment) -> bool:
+    """The one."""
+    return one.id == tx.caller.environment
+
+
+@pins(Scope, lambda tx: scopes.c.id == _pinned_scope(tx))
+def pinned_scope(tx: ReadTx, one: Scope) -> bool:
+    """Its own."""
+    return tx.key(one.id) == _pinned_scope(tx)
+
+
+@pins(Membership, lambda tx: memberships.c.scope == _pinned_scope(tx))
+def pinned_membership(tx: ReadTx, one: Membership) -> bool:
+    """Those in it."""
+    return tx.key(one.scope) == _pinned_scope(tx)
+
+
+@pins(Import, lambda tx: imports.c.environment == _pinned_here(tx))
+@pins(Snapshot, lambda tx: snapshots.c.environment == _pinned_here(tx))
+def pinned_reference(tx: ReadTx, one: Import | Snapshot) -> bool:
+    """Those of it."""
+    return one.environment == tx.caller.environment
+
+
+def conceals(tx: ReadTx, public_id: str) -> bool:
+    """Whether an id names an environment or something inside: for members alone (ruling 47)."""
+    found = kind_of(public_id)
+    one = None if found is None else tx.peek(found.kind, public_id)
+    if isinstance(one, Environment | Import | Snapshot):
+        return True
+    if isinstance(one, Scope):
+        return one.kind is ScopeKind.ENVIRONMENT
+    if isinstance(one, Membership):
+        return one.inside
+    return getattr(one, "home", None) is not None
+
+
+def _ran_out(tx: ReadTx, since: datetime, now: datetime) -> bool:
+    return facts.ran_out(tx, since, now)
+
+
+def _environment(tx: ReadTx, scope: str) -> str:
+    one = facts.of_scope(tx, scope)
+    return "" if one is None else one.id
+
+
+def _isolation(tx: ReadTx, environment: str) -> ScopeId:
+    return tx.get_known(Environment, environment).scope
+
+
+ports.inside = inside
+ports.insides = insides
+ports.owned = owned
+ports.imported = _imported
+ports.environment = _environment
+ports.isolation = _isolation
+ports.conceals = conceals
+ports.expired.append(_ran_out)

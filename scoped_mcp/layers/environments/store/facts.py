@@ -1,0 +1,215 @@
+"""Queries of environments."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, case, select  # noqa: TID251 - facts are what visibility is made of
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from scoped_mcp.kernel.clock import moment, stamp
+from scoped_mcp.layers.environments import logic
+from scoped_mcp.layers.environments.model import (
+    Environment,
+    EnvironmentState,
+    Import,
+    Snapshot,
+    Template,
+)
+from scoped_mcp.layers.environments.tables import environments, imports, snapshots, templates
+from scoped_mcp.layers.objects import Object, ObjectState, objects
+from scoped_mcp.spine import entity
+from scoped_mcp.spine.statements import everything
+from scoped_mcp.storage.path import last_seen, sizes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scoped_mcp.spine.statements import Query
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+for _kind, _table in (
+    (Environment, environments),
+    (Import, imports),
+    (Snapshot, snapshots),
+    (Template, templates),
+):
+    entity.bind(_kind, _table)
+
+EVERY = timedelta(minutes=1)
+_OF_SCOPE = everything(Environment).where(environments.c.scope == bindparam("scope"))
+_UNTIL = select(last_seen.c.until).where(last_seen.c.id == bindparam("id"))
+_SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
+_SIZE = select(sizes.c.things).where(sizes.c.id == bindparam("id"))
+_NAMED = (
+    everything(Environment)
+    .where(environments.c.owner == bindparam("owner"))
+    .where(environments.c.name == bindparam("name"))
+    .where(environments.c.state != EnvironmentState.DISCARDED.value)
+)
+_IMPORT = (
+    everything(Import)
+    .where(imports.c.environment == bindparam("environment"))
+    .where(imports.c.object == bindparam("object"))
+)
+_IMPORTS = (
+    everything(Import)
+    .where(imports.c.environment == bindparam("environment"))
+    .where(imports.c.active == 1)
+    .order_by(imports.c.id)
+)
+_INSIDE = everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
+_LIVE_INSIDE = _INSIDE.where(objects.c.state == ObjectState.ACTIVE.value)
+_OVERDUE = (
+    everything(Environment)
+    .join(last_seen, last_seen.c.id == environments.c.id)
+    .where(last_seen.c.until <= bindparam("until"))
+    .where(environments.c.state != EnvironmentState.DISCARDED.value)
+    .order_by(last_seen.c.until)
+    .limit(bindparam("limit"))
+)
+_RAN_OUT = (
+    select(last_seen.c.id)
+    .where(last_seen.c.until > bindparam("since"))
+    .where(last_seen.c.until <= bindparam("now"))
+)
+_TEMPLATE_NAMED = (
+    everything(Template)
+    .where(templates.c.owner == bindparam("owner"))
+    .where(templates.c.name == bindparam("name"))
+    .where(templates.c.state == "active")
+)
+_NEW = upsert(last_seen)
+_LATER = case(
+    (last_seen.c.until > _NEW.excluded.until, last_seen.c.until), else_=_NEW.excluded.until
+)
+_KEEP = _NEW.on_conflict_do_update(
+    index_elements=["id"], set_={"at": _NEW.excluded.at, "until": _LATER}
+)
+_SET = _NEW.on_conflict_do_update(
+    index_elements=["id"], set_={"at": _NEW.excluded.at, "until": _NEW.excluded.until}
+)
+_GROWN = upsert(sizes)
+_GROW = _GROWN.on_conflict_do_update(
+    index_elements=["id"], set_={"things": sizes.c.things + _GROWN.excluded.things}
+)
+
+
+def of_scope(tx: ReadTx, scope: str) -> Environment | None:
+    """The environment whose isolation scope that is."""
+
+    def find() -> Environment | None:
+        found = tx.entities(Environment, _OF_SCOPE, {"scope": tx.key(scope)})
+        return found[0] if found else None
+
+    return tx.memo(("environment of", scope), find)
+
+
+def until(tx: ReadTx, one: Environment) -> datetime:
+    """When an environment expires, or did."""
+    row = tx.row(_UNTIL, {"id": tx.key(one.id)})
+    return one.renewed_at if row is None else moment(row.until)
+
+
+def state(tx: ReadTx, one: Environment) -> str:
+    """The state in force: expired counts (ruling 67)."""
+    return logic.in_force(one.state, until(tx, one), tx.now)
+
+
+def is_open(tx: ReadTx, one: Environment) -> bool:
+    """Whether what is inside is there for its members."""
+    return state(tx, one) not in {EnvironmentState.DISCARDED, logic.EXPIRED}
+
+
+def use(tx: WriteTx, one: Environment) -> None:
+    """It was used now: it expires later, never earlier. Noted at most once a minute (ruling 18)."""
+    row = tx.row(_SEEN, {"id": tx.key(one.id)})
+    if row is None or tx.now - moment(row.at) >= EVERY:
+        _note(tx, one, tx.now, keep=True)
+
+
+def renew(tx: WriteTx, one: Environment) -> None:
+    """Its life was extended: noted now."""
+    _note(tx, one, tx.now, keep=True)
+
+
+def hold(tx: WriteTx, one: Environment, ends: datetime) -> None:
+    """Stop its clock: it does not expire before then (ruling 38)."""
+    row = {"id": tx.key(one.id), "at": stamp(tx.now), "until": stamp(ends)}
+    tx.derive(_KEEP, row)
+
+
+def restart(tx: WriteTx, one: Environment) -> None:
+    """Its clock goes on from now."""
+    _note(tx, one, tx.now, keep=False)
+
+
+def _note(tx: WriteTx, one: Environment, at: datetime, *, keep: bool) -> None:
+    ends = logic.until(at, one.ttl_seconds, one.renewed_at, tx.limits.environment_seconds)
+    row = {"id": tx.key(one.id), "at": stamp(at), "until": stamp(ends)}
+    tx.derive(_KEEP if keep else _SET, row)
+
+
+def size(tx: ReadTx, one: Environment) -> int:
+    """How many objects there are inside."""
+    row = tx.row(_SIZE, {"id": tx.key(one.id)})
+    return 0 if row is None else row.things
+
+
+def count(tx: WriteTx, home: str, change: int) -> None:
+    """There are so many more objects inside."""
+    one = of_scope(tx, home)
+    if one is not None:
+        tx.derive(_GROW, {"id": tx.key(one.id), "things": change})
+
+
+def named(tx: ReadTx, owner: str, name: str) -> Environment | None:
+    """The environment of that owner with that name, discarded ones aside."""
+    found = tx.entities(Environment, _NAMED, {"owner": tx.key(owner), "name": name})
+    return found[0] if found else None
+
+
+def template_named(tx: ReadTx, owner: str, name: str) -> Template | None:
+    """The active template of that owner with that name."""
+    found = tx.entities(Template, _TEMPLATE_NAMED, {"owner": tx.key(owner), "name": name})
+    return found[0] if found else None
+
+
+def in_state(tx: ReadTx, query: Query, state: str | None) -> Query:
+    """Those in a state in force; those that are open where none is named."""
+    found = query.join(last_seen, last_seen.c.id == environments.c.id)
+    there = environments.c.state != EnvironmentState.DISCARDED.value
+    if state == EnvironmentState.DISCARDED.value:
+        return found.where(~there)
+    if state == logic.EXPIRED:
+        return found.where(there, last_seen.c.until <= stamp(tx.now))
+    found = found.where(there, last_seen.c.until > stamp(tx.now))
+    return found if state is None else found.where(environments.c.state == state)
+
+
+def imported(tx: ReadTx, environment: str, thing: str) -> Import | None:
+    """How an environment refers to an object, ended or not."""
+    values = {"environment": tx.key(environment), "object": tx.key(thing)}
+    found = tx.entities(Import, _IMPORT, values)
+    return found[0] if found else None
+
+
+def imports_of(tx: ReadTx, environment: str) -> list[Import]:
+    """What an environment refers to."""
+    return tx.entities(Import, _IMPORTS, {"environment": tx.key(environment)})
+
+
+def inside(tx: ReadTx, one: Environment, *, live: bool) -> list[Object]:
+    """The objects that live there, in the order they were made; deleted ones unless `live`."""
+    return tx.entities(Object, _LIVE_INSIDE if live else _INSIDE, {"home": tx.key(one.scope)})
+
+
+def overdue(tx: ReadTx, before: datetime, limit: int) -> list[Environment]:
+    """Environments that expired before then and were not discarded."""
+    return tx.entities(Environment, _OVERDUE, {"until": stamp(before), "limit": limit})
+
+
+def ran_out(tx: ReadTx, since: datetime, now: datetime) -> bool:
+    """Whether an environment expired between two moments."""
+    return tx.row(_RAN_OUT, {"since": stamp(since), "now": stamp(now)}) is not None

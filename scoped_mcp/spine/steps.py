@@ -1,0 +1,52 @@
+"""What the steps of the path have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.ids import PrincipalId
+from scoped_mcp.spine.authorise import UNKNOWN
+from scoped_mcp.spine.caller import Caller
+from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.tx import ReadTx
+
+if TYPE_CHECKING:
+    from scoped_mcp.spine.context import Context, House, Record
+    from scoped_mcp.spine.tx import WriteTx
+
+
+def the_house(house: House, key: int) -> Caller:
+    """The caller that no credential can be."""
+    return Caller(PrincipalId(house.principal), key, "service", "house", house=True)
+
+
+def unauthenticated() -> UnauthenticatedError:
+    """The one answer to every credential that does not work."""
+    message = "the credential is missing, wrong, expired or revoked"
+    return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+
+
+def note_use(tx: WriteTx) -> None:
+    """Note what was used: not state, no version, no trace (ruling 18)."""
+    for use in ports.uses:
+        use(tx)
+
+
+def forget(context: Context, record: Record, kept: int) -> None:
+    """Undo in memory what the savepoint undid in the database."""
+    del context.records[1:]
+    del record.changes[kept:]
+    del record.events[kept:]
+    context.entities.clear()
+    context.memo.clear()
+    if not kept:
+        record.authority = False
+
+
+def key_of(context: Context, public_id: str | None) -> int:
+    """Make a key known that the entry will need."""
+    if public_id is None:
+        return 0
+    tx = ReadTx(context, UNKNOWN, context.records[0])
+    return tx.key(public_id) or 0
