@@ -248,6 +248,10 @@ class TestDeclarations:
             ("object.unshare", "scope"),  # an owner takes back from where it is no more
             ("audit.list", "about"),  # what is invisible is as absent
             ("audit.list", "session"),
+            ("environment.close_credentials", "id"),  # in its environment's authority
+            ("environment.close_credentials", "credentials"),
+            ("environment.sweep_one", "id"),  # in the sweeper's
+            ("environment.restore_objects", "snapshot"),  # in that of the rollback around it
         }
         for one in declare.catalogue.values():
             kinds = declare.id_fields(one.command)

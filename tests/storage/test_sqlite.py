@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
-from scoped_mcp.storage import driver, sqlite
+from scoped_mcp.storage import driver, schema, sqlite
 from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
@@ -176,7 +176,7 @@ async def test_a_schema_that_moves_under_a_server_stops_it_and_lets_it_go_on(
     database: SQLiteDatabase,
 ) -> None:
     raw = driver.connect(database.path)
-    for revision in ("9999", "0001"):
+    for revision in ("9999", schema.HEAD):
         raw.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         works = [note(f"{revision} {i}") for i in range(3)]
         results = await outcomes(*(database.write(w) for w in works), database.read(texts))
@@ -190,7 +190,7 @@ async def test_a_stopped_writer_holds_no_lock(database: SQLiteDatabase) -> None:
     raw.execute("PRAGMA busy_timeout = 100")
     raw.execute("UPDATE alembic_version SET version_num = '9999'")
     await outcomes(database.write(note("a")))
-    raw.execute("UPDATE alembic_version SET version_num = '0001'")
+    raw.execute("UPDATE alembic_version SET version_num = ?", (schema.HEAD,))
     raw.close()
 
 

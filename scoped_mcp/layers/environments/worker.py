@@ -25,8 +25,8 @@ async def sweep(spine: Spine) -> int:
     swept = 0
     while await spine.look(lambda tx: bool(due(tx)), None):
         done = await spine.run_as_house(SweepEnvironments(), "sweeper")
-        swept += done.discarded
-        if not done.discarded:
+        swept += done.things
+        if not done.things:
             break
     return swept
 

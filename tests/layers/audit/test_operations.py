@@ -223,8 +223,8 @@ class TestWhoSees:
         made = await alice.call("agent.delegate", {"name": "h", "ttl_seconds": 60})
         helper = await house.scoped.session(made["token"])
         note = await _note(helper)
-        seen = (await _trail(alice, principal=made["principal"]["id"]))[0]
-        assert seen["operation"] == "object.create"
+        about = {"principal": made["principal"]["id"], "operation": "object.create"}
+        seen = (await _trail(alice, **about))[0]
         assert "target" not in seen
         assert seen["changes"] == []
         assert note not in str(seen)

@@ -291,8 +291,6 @@ class TestAttenuation:
         helper = await house.scoped.session((await _delegate(alice))["token"])
         scope = await helper.call("scope.create", {"name": "mine"})
         assert (await helper.call("scope.get", {"id": scope["id"]}))["role"] == "owner"
-        note = await _note(helper)
-        await helper.call("object.share", {"object": note["id"], "scope": scope["id"]})
         assert (await helper.call("scope.list"))["items"]
 
     async def test_a_place_of_a_delegate_counts_at_most_as_high_as_its_delegator_s(
@@ -326,11 +324,12 @@ class TestAttenuation:
         helper = await house.scoped.session(made["token"])
         note = await _note(helper)
         scope = await helper.call("scope.create", {"name": "left behind"})
-        await helper.call("object.share", {"object": note["id"], "scope": scope["id"]})
         with refused("not_found"):
             await alice.call("object.get", {"id": note["id"]})
         house.clock.advance(60)
         assert (await alice.call("object.get", {"id": note["id"]}))["access"] == "owner"
+        place = await alice.call("environment.get", {"id": note["environment"]})
+        assert place["access"] == "owner"
         listed = await alice.call("object.list")
         assert [one["id"] for one in listed["items"]] == [note["id"]]
         assert (await alice.call("scope.get", {"id": scope["id"]}))["role"] == "owner"

@@ -105,6 +105,12 @@ async def test_a_urn_and_an_absent_one_are_one_answer_to_who_sees_neither(
     assert caught.value.code == "not_found"
 
 
+def here_token(room: dict[str, Any]) -> dict[str, Any]:
+    """A delegate pinned to an environment."""
+    asked = {"name": "p", "ttl_seconds": 60, "environment": room["id"]}
+    return asked | {"toolsets": ["all"]}
+
+
 @pytest.mark.parametrize("kind", sorted(bound.kind.KIND for bound in entity.kinds()))
 async def test_lists_of_any_kind_show_a_stranger_what_single_reads_do(
     house: Home, alice: Session, mallory: Session, kind: str
@@ -119,11 +125,20 @@ async def test_lists_of_any_kind_show_a_stranger_what_single_reads_do(
     await alice.call("object.share", {"object": note["id"], "scope": scope["id"]})
     edge = {"source": await _me(alice), "label": "likes", "target": await _me(bob)}
     await house.root.call("principal.relate", edge)
-    mine = await bob.call("agent.delegate", {"name": "h", "ttl_seconds": 60})
-    await house.scoped.session(mine["token"])
+    mine = await bob.call("agent.delegate", {"name": "h", "ttl_seconds": 60, "toolsets": ["all"]})
+    helper = await house.scoped.session(mine["token"])
+    room = await bob.call("environment.spawn", {"purpose": "try"})
+    await helper.call("object.create", {"type": "note", "data": {}})
+    here = {"id": room["id"]}
+    await bob.call("environment.import", here | {"objects": [note["id"]]})
+    await bob.call("environment.invite", here | {"principal": await _me(alice), "role": "viewer"})
+    await bob.call("environment.snapshot", here)
+    await alice.call("template.create", {"name": "t", "scope": scope["id"]})
+    pinned = await bob.call("agent.delegate", here_token(room))
+    inside = await house.scoped.session(pinned["token"])
     all_of_it = {row[1] for row in await _rows(house) if row[3] == kind}
     assert all_of_it
-    for session in (alice, bob, mallory, house.root):
+    for session in (alice, bob, mallory, house.root, helper, inside):
         listed = {one["id"] for one in await _every(session, kind)}
         single = set()
         for public_id in all_of_it:

@@ -15,6 +15,7 @@ from scoped_mcp.layers.environments.model.commands import (
     ListSnapshots,
     ListTemplates,
     RenameEnvironment,
+    RestoreObjects,
     RestoreSnapshot,
     SpawnEnvironment,
     SweepEnvironment,
@@ -36,6 +37,7 @@ from scoped_mcp.layers.environments.model.entities import (
     TemplateState,
 )
 from scoped_mcp.layers.environments.model.views import (
+    Counted,
     EnvironmentPage,
     EnvironmentView,
     ImportView,
@@ -43,7 +45,6 @@ from scoped_mcp.layers.environments.model.views import (
     SeedView,
     SnapshotPage,
     SnapshotView,
-    SweepView,
     TemplatePage,
     TemplateView,
 )
@@ -51,6 +52,7 @@ from scoped_mcp.layers.environments.model.views import (
 __all__ = [
     "ArchiveTemplate",
     "CloseCredentials",
+    "Counted",
     "CreateTemplate",
     "DiscardEnvironment",
     "Environment",
@@ -71,6 +73,7 @@ __all__ = [
     "ListSnapshots",
     "ListTemplates",
     "RenameEnvironment",
+    "RestoreObjects",
     "RestoreSnapshot",
     "Seat",
     "SeatView",
@@ -82,7 +85,6 @@ __all__ = [
     "SpawnEnvironment",
     "SweepEnvironment",
     "SweepEnvironments",
-    "SweepView",
     "TakeSnapshot",
     "Template",
     "TemplatePage",

@@ -19,11 +19,11 @@ from scoped_mcp.kernel.ids import (
 from scoped_mcp.kernel.text import Name, Note
 from scoped_mcp.layers.environments.model.entities import Guest, Seat, TemplateState
 from scoped_mcp.layers.environments.model.views import (
+    Counted,
     EnvironmentPage,
     EnvironmentView,
     SnapshotPage,
     SnapshotView,
-    SweepView,
     TemplatePage,
     TemplateView,
 )
@@ -176,6 +176,14 @@ class RestoreSnapshot(Command[EnvironmentView]):
     example: ClassVar[dict[str, Any]] = {"snapshot": "snp_aaaaaaaaaaaaaaaa"}
 
 
+class RestoreObjects(Command[Counted]):
+    """Within a restore: bring the objects of a snapshot back."""
+
+    snapshot: SnapshotId
+
+    example: ClassVar[dict[str, Any]] = {"snapshot": "snp_aaaaaaaaaaaaaaaa"}
+
+
 class CreateTemplate(Command[TemplateView]):
     """Keep what environments shall begin with: objects, members, lifetime, useful channels.
 
@@ -245,7 +253,7 @@ class ArchiveTemplate(Command[TemplateView]):
     example: ClassVar[dict[str, Any]] = {"id": "tpl_aaaaaaaaaaaaaaac"}
 
 
-class CloseCredentials(Command[SweepView]):
+class CloseCredentials(Command[Counted]):
     """Within a discard: revoke what is pinned to the environment."""
 
     id: EnvironmentId
@@ -254,7 +262,7 @@ class CloseCredentials(Command[SweepView]):
     example: ClassVar[dict[str, Any]] = {"id": _ENV, "credentials": []}
 
 
-class SweepEnvironment(Command[SweepView]):
+class SweepEnvironment(Command[Counted]):
     """Within a sweep: discard one environment that is past its revival."""
 
     id: EnvironmentId
@@ -262,7 +270,7 @@ class SweepEnvironment(Command[SweepView]):
     example: ClassVar[dict[str, Any]] = {"id": _ENV}
 
 
-class SweepEnvironments(Command[SweepView]):
+class SweepEnvironments(Command[Counted]):
     """Discard what expired and can no longer be revived; only the house does."""
 
     example: ClassVar[dict[str, Any]] = {}

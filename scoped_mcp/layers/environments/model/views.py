@@ -104,7 +104,7 @@ class TemplatePage(View):
     next_cursor: str | None = None
 
 
-class SweepView(View):
-    """How many environments were swept."""
+class Counted(View):
+    """How many things an operation within another one dealt with."""
 
-    discarded: int
+    things: int

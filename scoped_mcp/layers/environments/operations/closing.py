@@ -10,13 +10,13 @@ from scoped_mcp.layers import identity
 from scoped_mcp.layers.environments import store
 from scoped_mcp.layers.environments.model import (
     CloseCredentials,
+    Counted,
     DiscardEnvironment,
     Environment,
     EnvironmentState,
     EnvironmentView,
     SweepEnvironment,
     SweepEnvironments,
-    SweepView,
 )
 from scoped_mcp.layers.environments.operations.life import require_move
 from scoped_mcp.layers.environments.operations.views import again, view
@@ -72,11 +72,11 @@ def _end(tx: WriteTx, one: Environment, reason: str | None) -> Environment:
     tool=False,
     authority=Authority.ENVIRONMENT,
 )
-def close_credentials(cmd: CloseCredentials, tx: WriteTx) -> SweepView:
+def close_credentials(cmd: CloseCredentials, tx: WriteTx) -> Counted:
     """Truly revoked: they stay so when the discard is undone (ruling 39)."""
     for each in cmd.credentials:
         identity.end(tx, tx.get_known(Credential, each), "environment discarded")
-    return SweepView(discarded=0)
+    return Counted(things=len(cmd.credentials))
 
 
 @handles(
@@ -87,12 +87,12 @@ def close_credentials(cmd: CloseCredentials, tx: WriteTx) -> SweepView:
     scope="root",
     tool=False,
 )
-def sweep(_cmd: SweepEnvironments, tx: WriteTx) -> SweepView:
+def sweep(_cmd: SweepEnvironments, tx: WriteTx) -> Counted:
     """What is past its revival, some at a time; a second sweeper finds nothing left."""
     late = due(tx)
     for one in late:
         tx.run(SweepEnvironment(id=one.id), targets=[one.id])
-    return SweepView(discarded=len(late))
+    return Counted(things=len(late))
 
 
 def due(tx: ReadTx) -> list[Environment]:
@@ -112,10 +112,10 @@ def due(tx: ReadTx) -> list[Environment]:
     tool=False,
     authority=Authority.SWEEPER,
 )
-def sweep_one(cmd: SweepEnvironment, tx: WriteTx) -> SweepView:
+def sweep_one(cmd: SweepEnvironment, tx: WriteTx) -> Counted:
     """Discarded like any other, in an entry of its own."""
     _end(tx, tx.get_known(Environment, cmd.id), "expired")
-    return SweepView(discarded=1)
+    return Counted(things=1)
 
 
 def _few_credentials(tx: WriteTx, entity: Entity, _content: bytes) -> None:

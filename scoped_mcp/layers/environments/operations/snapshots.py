@@ -11,11 +11,13 @@ from scoped_mcp.kernel.ids import SnapshotId
 from scoped_mcp.layers import objects, tenancy
 from scoped_mcp.layers.environments import store
 from scoped_mcp.layers.environments.model import (
+    Counted,
     Environment,
     EnvironmentView,
     Invite,
     Kept,
     ListSnapshots,
+    RestoreObjects,
     RestoreSnapshot,
     Seat,
     Snapshot,
@@ -27,7 +29,7 @@ from scoped_mcp.layers.environments.operations.life import require_there
 from scoped_mcp.layers.environments.operations.views import require_active, view
 from scoped_mcp.layers.environments.tables import snapshots
 from scoped_mcp.layers.objects import Object, ObjectState
-from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.declare import Access, Authority, Effect, handles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,7 +134,7 @@ def list_(cmd: ListSnapshots, tx: ReadTx) -> SnapshotPage:
     effect=Effect.CHANGE,
     needs={"snapshot": Access.OWNER},
     on="snapshot",
-    writes={Environment: Access.OWNER, Object: Access.ADMIN},
+    writes={Environment: Access.OWNER},
     toolset="temporal",
     destructive=True,
     pinned=True,
@@ -147,17 +149,8 @@ def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
     kept = tx.get(Snapshot, cmd.snapshot, Access.OWNER)
     one = tx.get(Environment, kept.environment, Access.OWNER)
     require_active(tx, one)
-    now = {each.id: each for each in store.inside(tx, one, live=False)}
-    then = _intact(tx, kept, now)  # 1
-    for public_id, current in now.items():  # 2
-        before = then.get(public_id)
-        if before is not None:
-            state = {"type": before.type, "name": before.name, "tags": before.tags}
-            back = current.but(**state, data=before.data, state=ObjectState.ACTIVE)
-            tx.put(back, reason=f"snapshot {kept.id}", event="restored")
-        elif current.state is ObjectState.ACTIVE:
-            gone = current.but(state=ObjectState.DELETED, transfer_to=None)
-            tx.put(gone, reason=f"snapshot {kept.id}", event="deleted")
+    inside = [each.id for each in store.inside(tx, one, live=False)]
+    tx.run(RestoreObjects(snapshot=kept.id), targets=inside)  # 1, 2
     seats = {seat.principal: seat.role for seat in kept.members}
     for seat in _seats(tx, one):  # 3
         if seat.principal not in seats:
@@ -166,6 +159,35 @@ def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
         tx.run(Invite(id=one.id, principal=principal, role=role))
     one = tx.put(one.but(name=kept.title, purpose=kept.purpose), event="restored")
     return view(tx, one)
+
+
+@handles(
+    RestoreObjects,
+    name="environment.restore_objects",
+    title="Restore the objects of a snapshot",
+    effect=Effect.CHANGE,
+    needs={"snapshot": Access.NONE},
+    on="snapshot",
+    writes={Object: Access.ADMIN},
+    tool=False,
+    authority=Authority.ROLLBACK,
+)
+def restore_objects(cmd: RestoreObjects, tx: WriteTx) -> Counted:
+    """Tombstones of others come back too: that is what undoing is."""
+    kept = tx.get_known(Snapshot, cmd.snapshot)
+    one = tx.get_known(Environment, kept.environment)
+    now = {each.id: each for each in store.inside(tx, one, live=False)}
+    then = _intact(tx, kept, now)
+    for public_id, current in now.items():
+        before = then.get(public_id)
+        if before is not None:
+            state = {"type": before.type, "name": before.name, "tags": before.tags}
+            back = current.but(**state, data=before.data, state=ObjectState.ACTIVE)
+            tx.put(back, reason=f"snapshot {kept.id}", event="restored")
+        elif current.state is ObjectState.ACTIVE:
+            gone = current.but(state=ObjectState.DELETED, transfer_to=None)
+            tx.put(gone, reason=f"snapshot {kept.id}", event="deleted")
+    return Counted(things=len(then))
 
 
 def _intact(tx: ReadTx, kept: Snapshot, now: dict[Any, Object]) -> dict[Any, Object]:
