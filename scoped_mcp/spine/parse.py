@@ -102,7 +102,9 @@ def _parse(
         arguments = canonical.encode(given, limits.object_depth + 3)
     except NotCanonicalError as error:
         field = error.path.split("/")[1] if "/" in error.path else ""
-        refusal = InvalidError(f"the arguments cannot be kept: {_safe(error)}", hint=_data_hint())
+        refusal = InvalidError(
+            f"the arguments cannot be kept: {_safe(error)}", hint=_plain_hint(limits)
+        )
         return Request(token, origin, operation, None, b"", refusal, _known(operation, field))
     if len(arguments) > limits.request_bytes:
         message = f"the request is {len(arguments)} bytes, the limit is {limits.request_bytes}"
@@ -128,8 +130,11 @@ def _safe(error: NotCanonicalError) -> str:
     return f"at {path} a value {error.problem}"
 
 
-def _data_hint() -> str:
-    return "send plain JSON; what JSON cannot hold exactly goes in as a string"
+def _plain_hint(limits: Limits) -> str:
+    return (
+        f"send plain JSON, data at most {limits.object_depth} levels deep;"
+        " huge numbers go in as strings, bytes as base64"
+    )
 
 
 def _known(operation: Operation, field: str) -> str | None:

@@ -13,11 +13,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
 import scoped_mcp
 from scoped_mcp.faces.mcp.metrics import CONTENT_TYPE
 from scoped_mcp.faces.mcp.server import Face, face_of, hush
+from scoped_mcp.faces.mcp.unparsable import Mender
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from scoped_mcp.spine.declare import Access
 
@@ -51,6 +53,13 @@ def application(scoped: Scoped) -> Starlette:
         host_origin_protection=True,
         allowed_hosts=list(settings.allowed_hosts) or None,
         allowed_origins=list(settings.allowed_origins) or None,
+        middleware=[
+            Middleware(
+                Mender,
+                object_depth=settings.limits.object_depth,
+                request_bytes=settings.limits.request_bytes,
+            )
+        ],
     )
 
 
