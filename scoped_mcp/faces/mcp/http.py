@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,10 @@ import scoped_mcp
 from scoped_mcp.faces.mcp.metrics import CONTENT_TYPE
 from scoped_mcp.faces.mcp.server import Face, face_of, hush
 from scoped_mcp.faces.mcp.unparsable import Mender
-from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.errors import InvalidError, UnauthenticatedError
 from scoped_mcp.spine.declare import Access
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator
 
     from starlette.applications import Starlette
@@ -73,12 +73,31 @@ async def serve(
         host: The address to listen on.
         port: The port; 0 for any free one.
         ready: Told the server's address once it accepts connections.
+
+    Raises:
+        InvalidError: the address is taken, or not this machine's.
+    """
+    await serve_on(scoped, bind(host, port), ready=ready)
+
+
+async def serve_on(
+    scoped: Scoped,
+    bound: socket.socket,
+    *,
+    ready: Callable[[str], None] | None = None,
+    stopper: Callable[[Callable[[], None]], None] | None = None,
+) -> None:
+    """The same on a socket that is bound already.
+
+    Args:
+        scoped: The open house.
+        bound: The socket; closed at the end.
+        ready: Told the server's address once it accepts connections.
+        stopper: Given what stops the server, from any thread, as SIGTERM would.
     """
     hush()
     config = uvicorn.Config(
         application(scoped),
-        host=host,
-        port=port,
         lifespan="on",
         ws="none",
         access_log=False,
@@ -87,7 +106,39 @@ async def serve(
         proxy_headers=False,  # or whoever calls could choose the source that failures count for
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    await _Server(config, ready).serve()
+    server = _Server(config, ready)
+    if stopper is not None:
+        stopper(lambda: server.handle_exit(signal.SIGTERM, None))
+    await server.serve(sockets=[bound])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of this address, which does not listen yet.
+
+    Raises:
+        InvalidError: it is taken, or not this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform != "win32":  # where it would let two servers share the address
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        message = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        raise InvalidError(message, hint="choose another --port, or 0 for any free one") from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Where clients find what is served on it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}"
 
 
 class _Server(uvicorn.Server):
@@ -100,10 +151,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell."""
         await super().startup(sockets=sockets)
-        if self.started and self._ready is not None:
-            address = self.servers[0].sockets[0].getsockname()
-            host = f"[{address[0]}]" if ":" in address[0] else address[0]
-            self._ready(f"http://{host}:{address[1]}{PATH}")
+        if self.started and self._ready is not None and sockets:
+            self._ready(address_of(sockets[0]))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
