@@ -142,6 +142,10 @@ class Spine:
         if not self._failures.flooded(token, origin.source, self._clock.now()):
             await self.database.write(lambda conn: self._perform(conn, request))
 
+    async def alive(self) -> None:
+        """Return once the database has answered: for probes, which are nobody and see nothing."""
+        await self.database.read(lambda _conn: None)
+
     async def look(self, question: Callable[[ReadTx], T], token: Proof) -> T:
         """Ask something about the caller itself on a snapshot: faces' catalogues, not data.
 

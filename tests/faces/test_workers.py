@@ -173,9 +173,13 @@ def test_all_end_in_time_with_clients_attached(root: Cli) -> None:
             socket.create_connection((url.host, url.port or 0)) as half,
         ):
             assert idle.get(crew.url.replace("/mcp", "/healthz")).status_code == 200
-            half.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            expects = "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+            half.sendall((head + expects).encode())
+            assert half.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
+            half.sendall(b"{")
             crew.process.terminate()
             assert crew.ended() == (0, f"serving {crew.url}\n")
+            assert half.recv(100).startswith(b"HTTP/1.1 503 ")
 
 
 def test_workers_end_when_the_process_that_started_them_is_killed(root: Cli) -> None:

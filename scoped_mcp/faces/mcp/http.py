@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from scoped_mcp.app import Scoped
 
 PATH = "/mcp"
-GRACE_SECONDS = 5  # of the ten that a stop may take
+GRACE_SECONDS = 4  # of the ten that a stop may take
 
 
 def application(scoped: Scoped) -> Starlette:
@@ -66,7 +67,7 @@ def application(scoped: Scoped) -> Starlette:
 async def serve(
     scoped: Scoped, host: str, port: int, *, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way have five seconds to end.
+    """Serve until SIGTERM or SIGINT; requests under way have four seconds to end.
 
     Args:
         scoped: The open house.
@@ -97,14 +98,14 @@ async def serve_on(
     """
     hush()
     config = uvicorn.Config(
-        application(scoped),
+        _Ending(application(scoped)),
         lifespan="on",
         ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
         proxy_headers=False,  # or whoever calls could choose the source that failures count for
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS + 1,  # by then we have ended what is left
     )
     server = _Server(config, ready)
     if stopper is not None:
@@ -141,6 +142,31 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}"
 
 
+class _Ending:
+    """ASGI: a request that the server's end cancels is answered, where it has no answer yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, and take the cancellation of a request, which ends with this call anyway."""
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                answer = PlainTextResponse("the server is stopping", 503, {"retry-after": "1"})
+                await answer(scope, receive, send)
+
+
 class _Server(uvicorn.Server):
     """Uvicorn, that says when it is ready and returns when it is told to stop."""
 
@@ -153,6 +179,14 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started and self._ready is not None and sockets:
             self._ready(address_of(sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests end, then end them, before uvicorn does the same and complains of each."""
+        tasks = self.server_state.tasks
+        loop = asyncio.get_running_loop()
+        end = loop.call_later(GRACE_SECONDS, lambda: [task.cancel() for task in tasks])
+        await super().shutdown(sockets=sockets)
+        end.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -177,7 +211,7 @@ class _Server(uvicorn.Server):
 
 def _add_routes(face: Face, scoped: Scoped) -> None:
     async def healthz(_request: Request) -> Response:
-        await scoped.spine.database.read(lambda _conn: None)
+        await scoped.spine.alive()
         return JSONResponse({"status": "ok", "version": scoped_mcp.__version__})
 
     async def metrics(request: Request) -> Response:
