@@ -34,14 +34,7 @@ from scoped_mcp.spine import parse, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.context import Context, House, Record
-from scoped_mcp.spine.declare import (
-    Access,
-    Command,
-    Effect,
-    Operation,
-    View,
-    operation_of,
-)
+from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.timekeeper import Timekeeper
@@ -143,7 +136,7 @@ class Spine:
             await self.database.write(lambda conn: self._perform(conn, request))
 
     async def alive(self) -> None:
-        """Return once the database has answered: for probes, which are nobody and see nothing."""
+        """Return once the database answers: for probes, which see nothing."""
         await self.database.read(lambda _conn: None)
 
     async def look(self, question: Callable[[ReadTx], T], token: Proof) -> T:
@@ -277,9 +270,9 @@ class Spine:
         """2 to 6 for the operation that was asked for."""
         operation = request.operation
         if operation is None:
-            raise request.refusal or parse.unknown("")
+            raise request.refusal or parse.unknown(request)
         if not shown(operation, tx.caller):
-            raise parse.unknown(operation.tool_name)
+            raise parse.unknown(request)
         if request.refusal is not None:
             tx.record.asked = {} if request.field is None else {"field": request.field}
             raise request.refusal
