@@ -116,10 +116,10 @@ def _keep(crew: list[_Worker], start: Callable[[], _Worker], told: Connection[An
         for place, worker in enumerate(crew):
             if worker.line in ended:
                 worker.process.join()
-                log.warning("a worker ended with %s; starting another", worker.process.exitcode)
                 worker.line.close()
                 crew[place] = start()
                 _serving(crew[place], told)
+                log.warning("a worker ended with %s and was replaced", worker.process.exitcode)
 
 
 def _serving(worker: _Worker, told: Connection[Any, Any]) -> None:
