@@ -7,6 +7,7 @@ async with Scoped.open("sqlite:///scoped.db") as scoped:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import os
@@ -18,7 +19,7 @@ from scoped_mcp.config import Settings
 from scoped_mcp.kernel.clock import SystemClock, SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
-from scoped_mcp.layers import identity, registry, tenancy
+from scoped_mcp.layers import environments, identity, registry, tenancy
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
@@ -159,6 +160,20 @@ class Scoped:
         session = Session(self.spine, token, origin or Origin())
         await session.run(identity.WhoAmI())
         return session
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncGenerator[None]:
+        """Let the house's own workers run meanwhile: the sweeper of what expired.
+
+        Any number of processes may: what one has done, another finds done.
+        """
+        stop = asyncio.Event()
+        sweeper = asyncio.create_task(environments.worker.run(self.spine, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await sweeper
 
     @staticmethod
     async def recover(url: str, name: str, *, settings: Settings | None = None) -> str:

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -37,6 +37,7 @@ class Request:
         token: The credential as it was handed over; None only for the house itself.
         operation: None where nothing is declared under that name.
         field: Where parsing failed.
+        name: The name that it was called by.
     """
 
     token: Proof | None
@@ -46,6 +47,7 @@ class Request:
     arguments: bytes
     refusal: ScopedError | None = None
     field: str | None = None
+    name: str = ""
 
 
 def of_command(
@@ -53,7 +55,9 @@ def of_command(
 ) -> Request:
     """A request from a command built in Python: the same checks as from JSON."""
     given = command.model_dump(mode="python", exclude_unset=True)
-    return _parse(operation_of(type(command)), _plain(given), token, origin, limits)
+    operation = operation_of(type(command))
+    asked = _parse(operation, _plain(given), token, origin, limits)
+    return replace(asked, name=operation.name)
 
 
 def of_call(
@@ -64,17 +68,23 @@ def of_call(
         _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
     operation = catalogue.get(name) or _BY_TOOL.get(name)
     if operation is None:
-        return Request(token, origin, None, None, b"{}", unknown(name))
+        return Request(token, origin, None, None, b"{}", name=name)
     if not isinstance(arguments, Mapping):
         refusal = InvalidError("the arguments must be a JSON object", hint=_accepts(operation))
-        return Request(token, origin, operation, None, b"", refusal)
-    return _parse(operation, dict(cast("Mapping[str, Any]", arguments)), token, origin, limits)
+        return Request(token, origin, operation, None, b"", refusal, name=name)
+    asked = dict(cast("Mapping[str, Any]", arguments))
+    return replace(_parse(operation, asked, token, origin, limits), name=name)
 
 
-def unknown(name: str) -> NotFoundError:
+def unknown(request: Request) -> NotFoundError:
     """The one answer for what is not declared and for what a credential does not show."""
-    message = f"there is no tool {quote(name)} for you"
-    return NotFoundError(message, hint="list the tools; `whoami` names your toolsets")
+    if request.origin.face == "mcp":
+        name = request.operation.tool_name if request.operation is not None else request.name
+        message = f"there is no tool {quote(name)} for you"
+        return NotFoundError(message, hint="list the tools; `whoami` names your toolsets")
+    message = f"there is no operation {quote(request.name)} for you"
+    hint = "`whoami` names your toolsets; `registry.list`, of the toolset `audit`, the operations"
+    return NotFoundError(message, hint=hint)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -102,7 +112,9 @@ def _parse(
         arguments = canonical.encode(given, limits.object_depth + 3)
     except NotCanonicalError as error:
         field = error.path.split("/")[1] if "/" in error.path else ""
-        refusal = InvalidError(f"the arguments cannot be kept: {_safe(error)}", hint=_data_hint())
+        refusal = InvalidError(
+            f"the arguments cannot be kept: {_safe(error)}", hint=_plain_hint(limits)
+        )
         return Request(token, origin, operation, None, b"", refusal, _known(operation, field))
     if len(arguments) > limits.request_bytes:
         message = f"the request is {len(arguments)} bytes, the limit is {limits.request_bytes}"
@@ -128,8 +140,11 @@ def _safe(error: NotCanonicalError) -> str:
     return f"at {path} a value {error.problem}"
 
 
-def _data_hint() -> str:
-    return "send plain JSON; what JSON cannot hold exactly goes in as a string"
+def _plain_hint(limits: Limits) -> str:
+    return (
+        f"send plain JSON, data at most {limits.object_depth} levels deep;"
+        " huge numbers go in as strings, bytes as base64"
+    )
 
 
 def _known(operation: Operation, field: str) -> str | None:

@@ -34,14 +34,7 @@ from scoped_mcp.spine import parse, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.context import Context, House, Record
-from scoped_mcp.spine.declare import (
-    Access,
-    Command,
-    Effect,
-    Operation,
-    View,
-    operation_of,
-)
+from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
@@ -142,6 +135,10 @@ class Spine:
         request = parse.of_call("whoami", {}, token, origin, self.limits)
         if not self._failures.flooded(token, origin.source, self._clock.now()):
             await self.database.write(lambda conn: self._perform(conn, request))
+
+    async def alive(self) -> None:
+        """Return once the database answers: for probes, which see nothing."""
+        await self.database.read(lambda _conn: None)
 
     async def look(self, question: Callable[[ReadTx], T], token: Proof | None) -> T:
         """Ask something about the caller itself on a snapshot: faces' catalogues, not data.
@@ -278,9 +275,9 @@ class Spine:
         """2 to 6 for the operation that was asked for."""
         operation = request.operation
         if operation is None:
-            raise request.refusal or parse.unknown("")
+            raise request.refusal or parse.unknown(request)
         if not shown(operation, tx.caller):
-            raise parse.unknown(operation.tool_name)
+            raise parse.unknown(request)
         if request.refusal is not None:
             tx.record.asked = {} if request.field is None else {"field": request.field}
             raise request.refusal

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -152,7 +154,7 @@ class SQLiteDatabase:
             InvalidError: there is no such file, its schema is another one, or a second process may
                 not open it with this version of SQLite.
         """
-        _require_content(path)
+        _require_usable(path)
         presence = Presence.enter(path)
         self = cls(path, presence)
         try:
@@ -318,10 +320,13 @@ class SQLiteDatabase:
         return cast("Connection", link.connection)
 
 
-def _require_content(path: Path) -> None:
-    """Opening an empty file would make it a database."""
+def _require_usable(path: Path) -> None:
+    """Opening an empty file would make it a database; one that only reads would fail at a call."""
     try:
-        empty = path.exists() and not path.stat().st_size
+        there = path.exists()
+        empty = there and not path.stat().st_size
+        if there and not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only for this account")
     except OSError as error:
         raise unreachable(path, error) from error
     if empty:

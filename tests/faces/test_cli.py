@@ -194,6 +194,20 @@ def test_call_takes_json_as_an_argument_or_from_standard_input(root: Cli) -> Non
     assert read["data"] == {"title": "hello"}
 
 
+def test_a_hidden_operation_and_an_absent_one_answer_alike_and_not_in_words_of_tools(
+    root: Cli,
+) -> None:
+    helper = root.issue("helper", "--kind", "agent")
+    told = [
+        helper("call", name, "--json").json["error"]
+        for name in ("principal.create", "principal_create", "no.such")
+    ]
+    for name, error in zip(("principal.create", "principal_create", "no.such"), told, strict=True):
+        assert (error["code"], f"`{name}`" in error["message"]) == ("not_found", True)
+        assert "tool " not in error["message"] + error["hint"]
+        assert (error["hint"], error["retry"]) == (told[0]["hint"], False)
+
+
 def test_a_key_makes_a_call_once(root: Cli) -> None:
     first = root("call", "object.create", NOTE, "--key", "k")
     again = root("call", "object.create", NOTE, "--key", "k")

@@ -100,6 +100,24 @@ def test_a_taken_port_is_told(root: Cli) -> None:
     assert (done.code, done.error) == (1, "invalid")
 
 
+def test_a_half_sent_request_does_not_keep_it_from_ending_quietly(root: Cli) -> None:
+    serve = ("serve", "--transport", "http", "--port", "0", "--json")
+    with root.running(*serve, stderr=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        host, port = url.removeprefix("http://").removesuffix("/mcp").split(":")
+        with socket.create_connection((host, int(port))) as half:
+            sent = f"POST /mcp HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {root.token}\r\n"
+            expects = "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+            half.sendall((sent + expects).encode())
+            assert half.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
+            half.sendall(b"{")
+            server.terminate()
+            _, err = server.communicate(timeout=10)
+            assert half.recv(100).startswith(b"HTTP/1.1 503 ")
+    assert (server.returncode, err) == (0, f"serving {url}\n")
+
+
 def test_recover_and_upgrade_want_the_server_stopped(root: Cli) -> None:
     with root.running("serve", "--transport", "http", "--port", "0", "--json") as server:
         assert server.stdout is not None

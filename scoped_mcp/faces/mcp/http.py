@@ -9,30 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
 import scoped_mcp
 from scoped_mcp.faces.mcp.metrics import CONTENT_TYPE
 from scoped_mcp.faces.mcp.server import Face, face_of, hush
-from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.faces.mcp.unparsable import Mender
+from scoped_mcp.kernel.errors import InvalidError, UnauthenticatedError
 from scoped_mcp.spine.declare import Access
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator
 
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from scoped_mcp.app import Scoped
 
 PATH = "/mcp"
-GRACE_SECONDS = 5  # of the ten that a stop may take
+GRACE_SECONDS = 4  # of the ten that a stop may take
 
 
 def application(scoped: Scoped) -> Starlette:
@@ -51,34 +54,118 @@ def application(scoped: Scoped) -> Starlette:
         host_origin_protection=True,
         allowed_hosts=list(settings.allowed_hosts) or None,
         allowed_origins=list(settings.allowed_origins) or None,
+        middleware=[
+            Middleware(
+                Mender,
+                object_depth=settings.limits.object_depth,
+                request_bytes=settings.limits.request_bytes,
+            )
+        ],
     )
 
 
 async def serve(
     scoped: Scoped, host: str, port: int, *, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way have five seconds to end.
+    """Serve until SIGTERM or SIGINT; requests under way have four seconds to end.
 
     Args:
         scoped: The open house.
         host: The address to listen on.
         port: The port; 0 for any free one.
         ready: Told the server's address once it accepts connections.
+
+    Raises:
+        InvalidError: the address is taken, or not this machine's.
+    """
+    await serve_on(scoped, bind(host, port), ready=ready)
+
+
+async def serve_on(
+    scoped: Scoped,
+    bound: socket.socket,
+    *,
+    ready: Callable[[str], None] | None = None,
+    stopper: Callable[[Callable[[], None]], None] | None = None,
+) -> None:
+    """The same on a socket that is bound already.
+
+    Args:
+        scoped: The open house.
+        bound: The socket; closed at the end.
+        ready: Told the server's address once it accepts connections.
+        stopper: Given what stops the server, from any thread, as SIGTERM would.
     """
     hush()
     config = uvicorn.Config(
-        application(scoped),
-        host=host,
-        port=port,
+        _Ending(application(scoped)),
         lifespan="on",
         ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
         proxy_headers=False,  # or whoever calls could choose the source that failures count for
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS + 1,  # by then we have ended what is left
     )
-    await _Server(config, ready).serve()
+    server = _Server(config, ready)
+    if stopper is not None:
+        stopper(lambda: server.handle_exit(signal.SIGTERM, None))
+    async with scoped.working():
+        await server.serve(sockets=[bound])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of this address, which does not listen yet.
+
+    Raises:
+        InvalidError: it is taken, or not this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform != "win32":  # where it would let two servers share the address
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        message = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        raise InvalidError(message, hint="choose another --port, or 0 for any free one") from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Where clients find what is served on it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}"
+
+
+class _Ending:
+    """ASGI: a request that the server's end cancels is answered, where it has no answer yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, and take the cancellation of a request, which ends with this call anyway."""
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                answer = PlainTextResponse("the server is stopping", 503, {"retry-after": "1"})
+                await answer(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
@@ -91,10 +178,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell."""
         await super().startup(sockets=sockets)
-        if self.started and self._ready is not None:
-            address = self.servers[0].sockets[0].getsockname()
-            host = f"[{address[0]}]" if ":" in address[0] else address[0]
-            self._ready(f"http://{host}:{address[1]}{PATH}")
+        if self.started and self._ready is not None and sockets:
+            self._ready(address_of(sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests end, then end them, before uvicorn does the same and complains of each."""
+        tasks = self.server_state.tasks
+        loop = asyncio.get_running_loop()
+        end = loop.call_later(GRACE_SECONDS, lambda: [task.cancel() for task in tasks])
+        await super().shutdown(sockets=sockets)
+        end.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -119,7 +212,7 @@ class _Server(uvicorn.Server):
 
 def _add_routes(face: Face, scoped: Scoped) -> None:
     async def healthz(_request: Request) -> Response:
-        await scoped.spine.database.read(lambda _conn: None)
+        await scoped.spine.alive()
         return JSONResponse({"status": "ok", "version": scoped_mcp.__version__})
 
     async def metrics(request: Request) -> Response:

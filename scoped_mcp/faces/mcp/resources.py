@@ -3,6 +3,7 @@
     scoped://whoami                       whoami
     scoped://objects/{id}                 object.get
     scoped://objects/{id}/versions/{n}    object.get, with the version
+    scoped://environments/{id}            environment.get
     scoped://scopes/{id}                  scope.get
     scoped://audit/recent                 audit.list
     scoped://audit/entries/{id}           audit.get
@@ -79,6 +80,13 @@ ADDRESSES = (
         "object-version",
         "One version of an object",
         "object.list",
+    ),
+    Address(
+        "scoped://environments/{id}",
+        "environment.get",
+        "environment",
+        "An environment",
+        "environment.list",
     ),
     Address("scoped://scopes/{id}", "scope.get", "scope", "A scope", "scope.list"),
     Address(
