@@ -10,6 +10,7 @@ environment    environments  the environment that an isolation scope is of
 isolation      environments  the isolation scope of an environment
 fork           environments  the fork that an update of an import becomes
 inside         environments  what the caller's place inside an isolation scope is worth
+place          environments  the same of another principal, by its own places
 insides        environments  the isolation scopes that are open to the caller, as a query
 owned          environments  those of them that the caller owns
 imported       environments  the version at which an object is imported where the caller is pinned
@@ -99,6 +100,7 @@ class Ports:
     isolation: Callable[[ReadTx, str], str] | None = None
     fork: Callable[[WriteTx, Any, int | None], Any] | None = None
     inside: Callable[[ReadTx, str], Access] | None = None
+    place: Callable[[ReadTx, str, str], Access] | None = None
     insides: Callable[[ReadTx], Select[Any]] | None = None
     owned: Callable[[ReadTx], Select[Any]] | None = None
     imported: Callable[[ReadTx, str], int | None] | None = None

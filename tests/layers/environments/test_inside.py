@@ -104,6 +104,18 @@ class TestMembers:
         with refused("invalid"):
             await alice.call("object.transfer", {"id": thing["id"], "to": await me(bob)})
 
+    async def test_it_is_explained_by_the_environment(
+        self, alice: Session, bob: Session, mallory: Session
+    ) -> None:
+        here = await spawn(alice)
+        await invite(alice, here, bob, "editor")
+        thing = (await note(alice, here))["id"]
+        for who, level in ((alice, "owner"), (bob, "write"), (mallory, "none")):
+            asked = {"principal": await me(who), "target": thing}
+            seen = await alice.call("access.explain", asked)
+            assert seen["access"] == level
+            assert [one["through"] for one in seen["reasons"]] == [here] * (level != "none")
+
     async def test_a_member_may_leave_and_the_owner_stays(
         self, alice: Session, bob: Session
     ) -> None:

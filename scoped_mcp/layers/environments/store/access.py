@@ -262,6 +262,13 @@ def conceals(tx: ReadTx, public_id: str) -> bool:
     return getattr(one, "home", None) is not None
 
 
+def _place_inside(tx: ReadTx, scope: str, principal: str) -> Access:
+    one = facts.of_scope(tx, scope)
+    if one is None or not facts.is_open(tx, one):
+        return Access.NONE
+    return place_of(tx, one, principal)
+
+
 def _ran_out(tx: ReadTx, since: datetime, now: datetime) -> bool:
     return facts.ran_out(tx, since, now)
 
@@ -276,6 +283,7 @@ def _isolation(tx: ReadTx, environment: str) -> ScopeId:
 
 
 ports.inside = inside
+ports.place = _place_inside
 ports.insides = insides
 ports.owned = owned
 ports.imported = _imported

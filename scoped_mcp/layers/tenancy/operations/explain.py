@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from scoped_mcp.kernel.errors import InvalidError, NotFoundError
 from scoped_mcp.kernel.text import quote
@@ -11,6 +11,7 @@ from scoped_mcp.layers.objects import Object, ObjectState
 from scoped_mcp.layers.tenancy import logic, store
 from scoped_mcp.layers.tenancy.model import AccessView, ExplainAccess, ReachView, Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
@@ -39,7 +40,21 @@ def explain(cmd: ExplainAccess, tx: ReadTx) -> AccessView:
     raise InvalidError(message, hint="name an id that begins with obj_ or scp_")
 
 
+def _inside(tx: ReadTx, thing: Object, home: str, principal: str) -> AccessView:
+    """What lives in an environment is there for its members, as far as their places go."""
+    place = cast("Any", ports.place)(tx, home, principal)
+    deleted, mine = thing.state is ObjectState.DELETED, thing.owner == principal
+    have = logic.inside_sight(place, deleted=deleted, mine=mine).access
+    known = store.membership(tx, home, principal)
+    since = None if known is None else known.updated_at
+    through = cast("Any", ports.environment)(tx, home)
+    reasons = (ReachView(through=through, access=have.label, since=since),) if have else ()
+    return AccessView(principal=principal, target=thing.id, access=have.label, reasons=reasons)
+
+
 def _object(tx: ReadTx, thing: Object, principal: str) -> AccessView:
+    if thing.home is not None:
+        return _inside(tx, thing, thing.home, principal)
     reasons: list[ReachView] = []
     have = Access.NONE
     owner = tx.access(thing) is Access.OWNER
