@@ -47,11 +47,11 @@ class TestMembers:
         root = house.scoped.spine.house.root
         place = {"scope": root, "principal": await me(auditor), "role": "auditor"}
         await house.root.call("scope.add_member", place)
-        made = await robot.call("environment.spawn", {"name": "hidden-name", "purpose": "why"})
+        made = await robot.call("environment.spawn", {"name": "hidden-name", "purpose": "hidden-purpose"})
         thing = await robot.call(
             "object.create", {"type": "plan", "name": "secret-name", "data": {"k": "secret-data"}}
         )
-        inner = {made["id"], made["scope"], thing["id"], "hidden-name", "secret", "why"}
+        inner = {made["id"], made["scope"], thing["id"], "hidden", "secret-name", "secret-data"}
         for who in (house.root, auditor, mallory):
             for operation, asked in (
                 ("object.get", thing["id"]),
