@@ -20,13 +20,14 @@ from scoped_mcp.faces.mcp import errors, resources
 from scoped_mcp.faces.mcp.credentials import BearerVerifier, Credentials
 from scoped_mcp.faces.mcp.external import ExternalIdentities
 from scoped_mcp.faces.mcp.metrics import Metrics
+from scoped_mcp.faces.mcp.prompts import prompts
 from scoped_mcp.faces.mcp.tools import Caller, OperationTool, operation_tools
 from scoped_mcp.kernel.errors import ScopedError
 from scoped_mcp.layers import identity
 
 if TYPE_CHECKING:
     import mcp_types
-    from fastmcp.prompts import Prompt
+    from fastmcp.prompts import Prompt, PromptResult
     from fastmcp.resources import Resource, ResourceResult, ResourceTemplate
     from fastmcp.server.middleware import CallNext, MiddlewareContext
     from fastmcp.tools import Tool, ToolResult
@@ -41,8 +42,10 @@ INSTRUCTIONS = """\
 A house where people and agents work isolated, share on purpose, and leave a trail.
 
 Start with `whoami`: who you are, your scopes and roles, your toolsets, what waits for you.
-What you create is yours alone until you share it. To share an object, put it into a scope with \
-`object_share`; members of that scope then see it. What you cannot see answers `not_found`.
+Agents work in throwaway environments: what you make there is seen by its members alone, and gone \
+when it is discarded or expires. Results leave through a channel: `channel_list`, then \
+`promotion_request`. Outside, what is yours is yours alone until `object_share` shows it in a \
+scope. What you cannot see answers `not_found`.
 Every change makes a new version. Pass `expected_version` to update what others may change; on \
 `conflict` read the object again, then retry.
 Refusals are results with `error.code`, `error.message` and `error.hint`; the hint is the next \
@@ -95,6 +98,8 @@ def face_of(scoped: Scoped, *, token: str | None = None) -> Face:
         server.add_resource(resource)
     for template in resources.templates():
         server.add_template(template)
+    for prompt in prompts():
+        server.add_prompt(prompt)
     server.add_completion_handler(reader.complete)
     _mend(server, tools)
     return Face(server, credentials, metrics)
@@ -202,6 +207,15 @@ class Gate(Middleware):
         call_next: CallNext[mcp_types.ListPromptsRequest, Sequence[Prompt]],
     ) -> Sequence[Prompt]:
         """Prompts are for those the house knows."""
+        await self._shown()
+        return await call_next(context)
+
+    async def on_get_prompt(
+        self,
+        context: MiddlewareContext[mcp_types.GetPromptRequestParams],
+        call_next: CallNext[mcp_types.GetPromptRequestParams, PromptResult],
+    ) -> PromptResult:
+        """The same."""
         await self._shown()
         return await call_next(context)
 
