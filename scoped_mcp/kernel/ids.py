@@ -188,6 +188,36 @@ class ProjectionId(Id, prefix="prj"):
     __slots__ = ()
 
 
+class ChannelId(Id, prefix="chn"):
+    """A way out of environments, scopes and stages, into a scope or stage."""
+
+    __slots__ = ()
+
+
+class PromotionId(Id, prefix="prm"):
+    """Objects at versions on their way through a channel."""
+
+    __slots__ = ()
+
+
+class PipelineId(Id, prefix="ppl"):
+    """Ordered stages of a scope."""
+
+    __slots__ = ()
+
+
+class StageId(Id, prefix="stg"):
+    """One stage of a pipeline."""
+
+    __slots__ = ()
+
+
+class PlacementId(Id, prefix="plc"):
+    """An object's place in a pipeline."""
+
+    __slots__ = ()
+
+
 class EntryId(Id, prefix="ent"):
     """One entry of the trail."""
 

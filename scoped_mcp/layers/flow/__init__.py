@@ -1,0 +1,1 @@
+"""Room 9. Nothing leaves but through a channel."""
