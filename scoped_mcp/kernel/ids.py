@@ -170,12 +170,6 @@ class ImportId(Id, prefix="imp"):
     __slots__ = ()
 
 
-class ChannelId(Id, prefix="chn"):
-    """A way out of environments."""
-
-    __slots__ = ()
-
-
 class MembershipId(Id, prefix="mem"):
     """A principal's place in a scope."""
 

@@ -224,12 +224,11 @@ class RevertPromotion(Command[PromotionView]):
 
 
 class CreateChannel(Command[ChannelView]):
-    """Open a way into a scope or stage that you administer: from where, for whom, who reviews.
+    """Open a way into a scope or stage that you administer.
 
-    `source` is an environment, any_environment (no id), a template's environments, a scope or a
-    stage. Without `reviewers` the target's admins review, without `requesters` every contributor
-    may ask. `approvals: 0` publishes at once; `independent` keeps users from reviewing what agents
-    that answer to them wrote; `decide: person` takes reviews from CLI and console only.
+    Without `reviewers` its admins review, without `requesters` every contributor may ask.
+    `approvals: 0` publishes at once; `independent`: no user reviews its own agents' work;
+    `decide: person`: in CLI or console.
     """
 
     name: Name
@@ -376,7 +375,12 @@ class TurnPromotion(Command[PromotionView]):
 class SweepPromotions(Command[SweptView]):
     """Write down which promotions have expired: they were dead at their second."""
 
-    limit: int = Field(default=100, ge=1, le=1_000)
-
     example: ClassVar[dict[str, Any]] = {}
-    traced: ClassVar[frozenset[str]] = frozenset({"limit"})
+
+
+class ExpirePromotion(Command[SweptView]):
+    """Write down that a promotion has expired. Runs within the sweep."""
+
+    id: PromotionId
+
+    example: ClassVar[dict[str, Any]] = {"id": _PRM}
