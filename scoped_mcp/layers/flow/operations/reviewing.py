@@ -25,7 +25,7 @@ from scoped_mcp.layers.flow.model import (
 from scoped_mcp.layers.flow.operations.applying import let_go, targets
 from scoped_mcp.layers.flow.operations.channels import require_admin
 from scoped_mcp.layers.flow.operations.views import again, view
-from scoped_mcp.layers.objects import Object, ObjectState
+from scoped_mcp.layers.objects import Object, at_version
 from scoped_mcp.layers.tenancy import Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
 
@@ -224,22 +224,23 @@ def revert(cmd: RevertPromotion, tx: WriteTx) -> PromotionView:
         raise ConflictError(message, hint='promotion_list(state="applied") shows what can be')
     if not back or any(each.before is not None for each in one.landed):
         tenancy.require_open(tx, tx.get_known(Scope, one.scope))
-    _require_unmoved(tx, one, back=back)
+    _require_unmoved(tx, one)
     tx.run(TurnPromotion(id=one.id, reason=cmd.reason), targets=targets(one))
     return view(tx, tx.get_known(Promotion, one.id))
 
 
-def _require_unmoved(tx: ReadTx, one: Promotion, *, back: bool) -> None:
-    """Refuse to undo what something was built on since."""
+def _require_unmoved(tx: ReadTx, one: Promotion) -> None:
+    """Refuse to undo what something was built on: everything stands as it was left."""
     for each in one.landed:
         thing = tx.get_known(Object, each.object)
-        gone = not back and each.before is None
-        there = ObjectState.DELETED if gone else ObjectState.ACTIVE
-        if thing.version != each.now or thing.state is not there:
+        left = at_version(tx, thing, each.now)
+        if left is None or left.model_dump() != thing.model_dump():
             message = f"{quote(each.object)} was changed since, to version {thing.version}"
-            hint = f'object_history(id="{each.object}") shows by whom; change it by hand'
+            hint = f'object_history(id="{each.object}") shows by whom; undo that first'
             raise ConflictError(message, hint=hint)
     for step in one.steps:
-        if tx.get_known(Placement, step.placement).version != step.now:
+        place = tx.get_known(Placement, step.placement)
+        stood = store.placement_at(tx, place, step.now)
+        if stood is None or stood.model_dump() != place.model_dump():
             message = "an object has moved to another stage since"
             raise ConflictError(message, hint="stage_move it back first")
