@@ -47,7 +47,9 @@ class TestMembers:
         root = house.scoped.spine.house.root
         place = {"scope": root, "principal": await me(auditor), "role": "auditor"}
         await house.root.call("scope.add_member", place)
-        made = await robot.call("environment.spawn", {"name": "hidden-name", "purpose": "hidden-purpose"})
+        made = await robot.call(
+            "environment.spawn", {"name": "hidden-name", "purpose": "hidden-purpose"}
+        )
         thing = await robot.call(
             "object.create", {"type": "plan", "name": "secret-name", "data": {"k": "secret-data"}}
         )
