@@ -9,9 +9,11 @@ scope:
     env …a alice's, with gina      …c to finish or discard
     tpl …a alice's   …c to archive     snp …a of env …a
     obj …a alice's, private, two versions     …c shared in scp …a   …d to delete   …e deleted
-        …f bob's, offered to alice
+        …f bob's, offered to alice     …p alice's, in an environment     …q …r published in plans
     scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice
         …e bob's, alice a member
+    prm …a bob's, pending     …c alice's, pending     …d applied; all through chn …a into scp …a
+    stg …a and …c of ppl …a; plc …a is obj …r, at the first and asked for the second
 
 A room that is added later adds what its examples name to `_furnish`.
 """
@@ -22,7 +24,7 @@ import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -186,6 +188,7 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     note("obj", "f", gift["id"])
     await bob.call("object.transfer", {"id": gift["id"], "to": whoami["principal"]["id"]})
 
+    await _flow(alice, bob, note, ids)
     trail = await alice.call("audit.list", {"operation": "object.create"})
     note("ent", "a", trail["items"][-1]["id"])
     note("org", "a", scoped.spine.house.organisation)
@@ -198,6 +201,52 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     return ids
 
 
+async def _flow(
+    alice: Session, bob: Session, note: Callable[[str, str, str], None], ids: dict[str, str]
+) -> None:
+    """A channel into plans, what waits and what went through it, and a pipeline there."""
+    plans = ids["scp_aaaaaaaaaaaaaaaa"]
+    guest = {"scope": plans, "principal": ids["prn_aaaaaaaaaaaaaaaa"], "role": "editor"}
+    await alice.call("scope.add_member", guest)
+    way = {"name": "way out", "source": {"kind": "any_environment"}}
+    channel = await alice.call("channel.create", way | {"target": {"kind": "scope", "id": plans}})
+    note("chn", "a", channel["id"])
+    stages = [{"name": "draft"}, {"name": "live", "approvals": 1}]
+    asked = {"name": "releases", "scope": plans, "stages": stages}
+    pipeline = await alice.call("pipeline.create", asked)
+    note("ppl", "a", pipeline["id"])
+    for letter, stage in zip("ac", pipeline["stages"], strict=True):
+        note("stg", letter, stage["id"])
+
+    async def made(who: Session, title: str) -> str:
+        home = await who.call("environment.spawn", {"name": title})
+        new = {"type": "note", "data": {"title": title}, "environment": home["id"]}
+        return str((await who.call("object.create", new))["id"])
+
+    async def asked_for(who: Session, thing: str) -> str:
+        request = {"objects": [thing], "channel": channel["id"]}
+        return str((await who.call("promotion.request", request))["id"])
+
+    async def published(title: str) -> tuple[str, str]:
+        promotion = await asked_for(bob, await made(bob, title))
+        await alice.call("promotion.get", {"id": promotion})
+        yes = {"id": promotion, "decision": "approve"}
+        done = await alice.call("promotion.review", yes)
+        return promotion, str(done["objects"][0]["published"])
+
+    note("obj", "p", await made(alice, "ready"))
+    note("prm", "a", await asked_for(bob, await made(bob, "waiting")))
+    await alice.call("promotion.get", {"id": ids["prm_aaaaaaaaaaaaaaaa"]})
+    note("prm", "c", await asked_for(alice, await made(alice, "taken back")))
+    note("prm", "d", (await published("published"))[0])
+    for letter in "qr":
+        note("obj", letter, (await published(f"staged {letter}"))[1])
+        first = {"object": ids[f"obj_{'a' * 15}{letter}"], "stage": ids["stg_aaaaaaaaaaaaaaaa"]}
+        placed = await bob.call("stage.move", first)
+    await bob.call("stage.request", first | {"stage": ids["stg_aaaaaaaaaaaaaaac"]})
+    note("plc", "a", placed["id"])
+
+
 async def _own(scoped: Scoped, token: str) -> dict[str, str]:
     """One thing of each kind of the stranger's own."""
     mallory = await scoped.session(token)
@@ -206,8 +255,25 @@ async def _own(scoped: Scoped, token: str) -> dict[str, str]:
     scope = await mallory.call("scope.create", {"name": "mine"})
     place = await mallory.call("environment.spawn", {"name": "mine"})
     tokens = await mallory.call("token.list")
-    trail = await mallory.call("audit.list")
+    to = {"kind": "scope", "id": scope["id"]}
+    out = {"name": "mine", "source": {"kind": "any_environment"}, "target": to, "approvals": 0}
+    channel = await mallory.call("channel.create", out)
+    inside = {"type": "note", "data": {"title": "mine"}, "environment": place["id"]}
+    kept = await mallory.call("object.create", inside)
+    asked = {"objects": [kept["id"]], "channel": channel["id"]}
+    promotion = await mallory.call("promotion.request", asked)
+    line = {"name": "mine", "scope": scope["id"], "stages": [{"name": "one"}]}
+    pipeline = await mallory.call("pipeline.create", line)
+    stage = pipeline["stages"][0]["id"]
+    published = promotion["objects"][0]["published"]
+    placed = await mallory.call("stage.move", {"object": published, "stage": stage})
+    trail = await mallory.call("audit.list")  # the last entry changed nothing
     return {
+        "chn": channel["id"],
+        "prm": promotion["id"],
+        "ppl": pipeline["id"],
+        "stg": stage,
+        "plc": placed["id"],
         "prn": me["principal"]["id"],
         "ses": me["session"]["id"],
         "crd": tokens["items"][0]["id"],

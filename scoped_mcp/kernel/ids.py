@@ -170,12 +170,6 @@ class ImportId(Id, prefix="imp"):
     __slots__ = ()
 
 
-class ChannelId(Id, prefix="chn"):
-    """A way out of environments."""
-
-    __slots__ = ()
-
-
 class MembershipId(Id, prefix="mem"):
     """A principal's place in a scope."""
 
@@ -184,6 +178,36 @@ class MembershipId(Id, prefix="mem"):
 
 class ProjectionId(Id, prefix="prj"):
     """An object shown in a scope."""
+
+    __slots__ = ()
+
+
+class ChannelId(Id, prefix="chn"):
+    """A way out of environments, scopes and stages, into a scope or stage."""
+
+    __slots__ = ()
+
+
+class PromotionId(Id, prefix="prm"):
+    """Objects at versions on their way through a channel."""
+
+    __slots__ = ()
+
+
+class PipelineId(Id, prefix="ppl"):
+    """Ordered stages of a scope."""
+
+    __slots__ = ()
+
+
+class StageId(Id, prefix="stg"):
+    """One stage of a pipeline."""
+
+    __slots__ = ()
+
+
+class PlacementId(Id, prefix="plc"):
+    """An object's place in a pipeline."""
 
     __slots__ = ()
 

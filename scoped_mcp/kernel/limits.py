@@ -26,6 +26,7 @@ class Limits:
         revival_seconds: How long an expired environment can be revived by its owner.
         imports: Imports of one environment.
         snapshot_objects: Objects in one snapshot.
+        promotion_seconds: How long a promotion waits for its reviewers.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -43,4 +44,5 @@ class Limits:
     revival_seconds: int = 7 * DAY
     imports: int = 1_000
     snapshot_objects: int = 10_000
+    promotion_seconds: int = 7 * DAY
     failures_a_minute: int = 600

@@ -62,6 +62,7 @@ class Context:
     next_entry: int
     perform: Callable[[WriteTx, Command[Any], frozenset[str]], Any]
     caller: Caller
+    face: str = "house"
     records: list[Record] = field(default_factory=lambda: [])
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})

@@ -234,6 +234,7 @@ class Spine:
     def _root(self, context: Context, request: Request) -> WriteTx:
         record = self._record(context, request.operation)
         record.arguments = request.arguments
+        context.face = request.origin.face
         return WriteTx(context, request.operation or UNKNOWN, record)
 
     def _record(self, context: Context, operation: Operation | None) -> Record:

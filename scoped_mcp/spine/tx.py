@@ -61,6 +61,11 @@ class ReadTx:
         return self._context.caller
 
     @property
+    def face(self) -> str:
+        """The face that the request came through."""
+        return self._context.face
+
+    @property
     def limits(self) -> Limits:
         """The limits in force."""
         return self._context.limits

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this code reads and writes."""
 _REVISION = text("SELECT version_num FROM alembic_version")
 

@@ -5,6 +5,7 @@
     scoped://objects/{id}/versions/{n}    object.get, with the version
     scoped://environments/{id}            environment.get
     scoped://scopes/{id}                  scope.get
+    scoped://promotions/{id}              promotion.get
     scoped://audit/recent                 audit.list
     scoped://audit/entries/{id}           audit.get
 
@@ -89,6 +90,13 @@ ADDRESSES = (
         "environment.list",
     ),
     Address("scoped://scopes/{id}", "scope.get", "scope", "A scope", "scope.list"),
+    Address(
+        "scoped://promotions/{id}",
+        "promotion.get",
+        "promotion",
+        "A promotion, with its picture",
+        "promotion.list",
+    ),
     Address(
         "scoped://audit/recent", "audit.list", "audit-recent", "The newest entries you may see"
     ),

@@ -75,6 +75,7 @@ class Object(Entity):
         home: The isolation scope of the environment it lives in; None outside of environments.
         forked_from: What it was forked from, if it is a fork.
         published_from: What it is a copy of, if it was published.
+        original: Of a copy, the object that it was made from at first.
         transfer_to: Who was offered its ownership and has not answered.
     """
 
@@ -91,6 +92,7 @@ class Object(Entity):
     transfer_to: PrincipalId | None = None
     forked_from: Fork | None = None
     published_from: Published | None = None
+    original: ObjectId | None = None
 
     @property
     def origin(self) -> ObjectId | None:

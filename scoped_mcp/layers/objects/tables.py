@@ -14,11 +14,13 @@ objects = state_table(
     ref("owner"),
     ref("home", nullable=True),
     ref("origin", nullable=True),
+    ref("original", nullable=True),
     Column("state", Words, nullable=False),
     ref("transfer_to", nullable=True),
     Index("ix_objects_owner", "owner", "state", "id"),
     Index("ix_objects_owner_name", "owner", "name"),
     Index("ix_objects_home", "home", "state", "id"),
     Index("ix_objects_origin", "origin", "home"),
+    Index("ix_objects_original", "original", "owner"),
     Index("ix_objects_transfer_to", "transfer_to"),
 )

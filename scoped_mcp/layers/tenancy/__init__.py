@@ -24,7 +24,8 @@ from scoped_mcp.layers.tenancy.model import (
     ShareObject,
     UnshareObject,
 )
-from scoped_mcp.layers.tenancy.operations.scopes import member_views
+from scoped_mcp.layers.tenancy.operations.scopes import member_views, require_open, require_own
+from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.layers.tenancy.store import (
     administered,
     audited,
@@ -60,11 +61,14 @@ __all__ = [
     "administered",
     "audited",
     "audits_everything",
+    "contributes",
     "member_views",
     "members_of",
     "membership",
     "memberships",
     "places_inside",
+    "require_open",
+    "require_own",
     "role_in",
     "scopes",
     "seats_inside",

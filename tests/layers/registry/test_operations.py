@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.declare import catalogue
 from scoped_mcp.storage.path import registry
 from tests.conftest import Home
-from tests.sample import refused
+from tests.sample import Sample, refused, sample
 
 
 async def _me(session: Session) -> str:
@@ -105,48 +106,39 @@ async def test_a_urn_and_an_absent_one_are_one_answer_to_who_sees_neither(
     assert caught.value.code == "not_found"
 
 
-def here_token(room: dict[str, Any]) -> dict[str, Any]:
-    """A delegate pinned to an environment."""
-    asked = {"name": "p", "ttl_seconds": 60, "environment": room["id"]}
-    return asked | {"toolsets": ["all"]}
-
-
-@pytest.mark.parametrize("kind", sorted(bound.kind.KIND for bound in entity.kinds()))
-async def test_lists_of_any_kind_show_a_stranger_what_single_reads_do(
-    house: Home, alice: Session, mallory: Session, kind: str
-) -> None:
+async def test_lists_of_any_kind_show_everyone_what_single_reads_do(tmp_path: Path) -> None:
     """The list filter and the single decision agree for every kind, for everyone."""
-    bob = await house.user("bob")
-    scope = await alice.call("scope.create", {"name": "s"})
-    below = await alice.call("scope.create", {"name": "b", "parent": scope["id"]})
-    place = {"scope": below["id"], "principal": await _me(bob), "role": "viewer"}
-    await alice.call("scope.add_member", place)
-    note = await alice.call("object.create", {"type": "note", "data": {}})
-    await alice.call("object.share", {"object": note["id"], "scope": scope["id"]})
-    edge = {"source": await _me(alice), "label": "likes", "target": await _me(bob)}
-    await house.root.call("principal.relate", edge)
-    mine = await bob.call("agent.delegate", {"name": "h", "ttl_seconds": 60, "toolsets": ["all"]})
-    helper = await house.scoped.session(mine["token"])
-    room = await bob.call("environment.spawn", {"purpose": "try"})
-    await helper.call("object.create", {"type": "note", "data": {}})
-    here = {"id": room["id"]}
-    await bob.call("environment.import", here | {"objects": [note["id"]]})
-    await bob.call("environment.invite", here | {"principal": await _me(alice), "role": "viewer"})
-    await bob.call("environment.snapshot", here)
-    await alice.call("template.create", {"name": "t", "scope": scope["id"]})
-    pinned = await bob.call("agent.delegate", here_token(room))
-    inside = await house.scoped.session(pinned["token"])
-    all_of_it = {row[1] for row in await _rows(house) if row[3] == kind}
-    assert all_of_it
-    for session in (alice, bob, mallory, house.root, helper, inside):
-        listed = {one["id"] for one in await _every(session, kind)}
-        single = set()
-        for public_id in all_of_it:
-            try:
-                single.add((await session.call("registry.get", {"id": public_id}))["id"])
-            except ScopedError as error:
-                assert error.code == "not_found"
-        assert listed == single
+    async with sample(tmp_path) as house:
+        tokens = house.plan.tokens
+        people = [await house.scoped.session(tokens[n]) for n in ("bob", "gina")]
+        people += [await _delegate(house, who, pinned=p) for who in people[:] for p in (0, 1)]
+        there = await house.rows(select(registry.c.public_id, registry.c.kind))
+        for kind in sorted(bound.kind.KIND for bound in entity.kinds()):
+            all_of_it = [public_id for public_id, of in there if of == kind]
+            assert all_of_it, kind
+            for session in (house.alice, house.mallory, *people):
+                listed = {one["id"] for one in await _every(session, kind)}
+                assert listed == await _read(session, all_of_it), kind
+
+
+async def _delegate(house: Sample, who: Session, *, pinned: int) -> Session:
+    """A delegate with every toolset, which works for who made it, or in one environment alone."""
+    rooms = (await who.call("environment.list", {"limit": 1}))["items"]
+    asked = {"name": f"helper {pinned}", "ttl_seconds": 60, "toolsets": ["all"]}
+    asked |= {"environment": rooms[0]["id"]} if pinned else {}
+    made = await who.call("agent.delegate", asked)
+    return await house.scoped.session(made["token"])
+
+
+async def _read(session: Session, ids: list[str]) -> set[str]:
+    """Those that the caller can read one by one."""
+    single = set()
+    for public_id in ids:
+        try:
+            single.add((await session.call("registry.get", {"id": public_id}))["id"])
+        except ScopedError as error:
+            assert error.code == "not_found"
+    return single
 
 
 async def test_members_of_a_scope_above_are_not_counted_by_who_is_below(

@@ -197,11 +197,13 @@ def upgrade() -> None:
         sa.Column("owner", Key, nullable=False),
         sa.Column("home", Key),
         sa.Column("origin", Key),
+        sa.Column("original", Key),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("transfer_to", Key),
         *_known(),
         sa.ForeignKeyConstraint(["home"], ["registry.id"]),
         sa.ForeignKeyConstraint(["origin"], ["registry.id"]),
+        sa.ForeignKeyConstraint(["original"], ["registry.id"]),
         sa.ForeignKeyConstraint(["owner"], ["registry.id"]),
         sa.ForeignKeyConstraint(["transfer_to"], ["registry.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -209,6 +211,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_objects_home", "objects", ["home", "state", "id"])
     op.create_index("ix_objects_origin", "objects", ["origin", "home"])
+    op.create_index("ix_objects_original", "objects", ["original", "owner"])
     op.create_index("ix_objects_owner", "objects", ["owner", "state", "id"])
     op.create_index("ix_objects_owner_name", "objects", ["owner", "name"])
     op.create_index("ix_objects_transfer_to", "objects", ["transfer_to"])

@@ -1,0 +1,162 @@
+"""A promotion as its caller may see it (rulings 34 and 44)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.ids import urn
+from scoped_mcp.layers import identity, objects
+from scoped_mcp.layers.flow import logic, store
+from scoped_mcp.layers.flow.model import (
+    AskerView,
+    Channel,
+    CheckView,
+    ConflictView,
+    Item,
+    ItemView,
+    OriginView,
+    Promotion,
+    PromotionState,
+    PromotionView,
+    ReviewView,
+    WritersView,
+)
+from scoped_mcp.layers.flow.operations.channels import end
+from scoped_mcp.layers.objects import ABSENT, Object
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from scoped_mcp.layers.flow.store import Landing
+    from scoped_mcp.layers.objects import Conflict
+    from scoped_mcp.spine.tx import ReadTx
+
+
+def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
+    """One promotion; its contents only where it is read by itself."""
+    state = store.state(tx, one)
+    asker = tx.get_known(identity.Principal, one.requester)
+    return PromotionView(
+        id=one.id,
+        urn=urn(one.KIND, tx.house.organisation, one.id),
+        state=state,
+        picture=one.picture,
+        channel=one.channel if tx.sees(one.channel) else None,
+        audience=end(tx, one.target),
+        environment=one.environment if tx.sees(one.environment) else None,
+        requester=one.requester,
+        asker=_asker(tx, one, asker),
+        objects=tuple(_items(tx, one, state, full=full)),
+        depends_on=_dependencies(tx, one) or None,
+        checks=tuple(CheckView(**check.model_dump()) for check in one.checks),
+        reviews=tuple(ReviewView(**r.model_dump(exclude={"picture", "via"})) for r in one.reviews),
+        needed=one.needed,
+        reason=one.note,
+        version=one.version,
+        created_at=cast("Any", one.created_at),
+        expires_at=one.expires_at,
+        untrusted=True if one.requester != tx.caller.principal else None,
+    )
+
+
+def again(tx: ReadTx, public_id: str) -> PromotionView:
+    """The answer to a repetition: the promotion as it is now."""
+    return view(tx, tx.get(Promotion, public_id))
+
+
+def _asker(tx: ReadTx, one: Promotion, asker: identity.Principal) -> AskerView:
+    session = None if one.session is None else tx.get_known(identity.Session, one.session)
+    return AskerView(
+        name=asker.name,
+        kind=asker.kind,
+        sponsors=tuple(each.id for each in identity.sponsors(tx, asker) if tx.sees(each.id)),
+        session=one.session if tx.sees(one.session) else None,
+        client=None if session is None else session.client,
+    )
+
+
+def _dependencies(tx: ReadTx, one: Promotion) -> tuple[str, ...]:
+    return tuple(f"{d.object}@{d.version}" for d in one.depends_on if tx.sees(d.object))
+
+
+def _items(tx: ReadTx, one: Promotion, state: PromotionState, *, full: bool) -> list[ItemView]:
+    reading = state is PromotionState.PENDING and _reviews(tx, one)
+    return [
+        _item(tx, one, number, reads=reading or tx.sees(item.object), full=full)
+        for number, item in enumerate(one.items)
+    ]
+
+
+def _reviews(tx: ReadTx, one: Promotion) -> bool:
+    channel = tx.get_known(Channel, one.channel)
+    return store.reviews(tx, channel, tx.caller.principal)
+
+
+def _item(tx: ReadTx, one: Promotion, number: int, *, reads: bool, full: bool) -> ItemView:
+    """One object: what stands behind it for who reads it, what it became for who sees that."""
+    item = one.items[number]
+    landed = one.landed[number] if one.landed else None
+    published = item.target if landed is None else landed.object
+    seen = published is not None and tx.sees(published)
+    plain = ItemView(
+        object=item.object if reads else None,
+        version=item.version,
+        published=published if seen else None,
+        becomes=_becomes(tx, item),
+    )
+    shown = landed is not None and one.state is PromotionState.APPLIED and seen
+    if not (reads or shown):
+        return plain
+    landing = store.land(tx, item, logic.resolutions_of(one.resolutions, item.object))
+    if landing is None:
+        return plain
+    about: dict[str, Any] = {
+        "type": landing.thing.type,
+        "name": landing.thing.name,
+        "size": len(canonical.encode(landing.data)),
+        "authors": tuple(store.authors(tx, landing.thing, item.base)),
+    }
+    if full:
+        about |= {
+            "diff": objects.difference(_before(landing), landing.data),
+            "conflicts": _conflicts(landing) or None,
+            "lineage": _lineage(tx, landing.thing) or None,
+        }
+    return plain.model_copy(update=about)
+
+
+def _becomes(tx: ReadTx, item: Item) -> Any:  # noqa: ANN401 - one of four words
+    """What an object becomes in its scope, told without its content."""
+    if item.moves:
+        return "stage"
+    if item.target is None:
+        return "new"
+    fork = tx.get_known(Object, item.object).forked_from
+    return "merge" if fork is not None and fork.object == item.target else "update"
+
+
+def _before(landing: Landing) -> dict[str, JsonValue]:
+    """What is published now: nothing, an older copy, or the same where only its stage changes."""
+    if landing.item.moves:
+        return landing.data
+    return {} if landing.there is None else landing.there.data
+
+
+def _conflicts(landing: Landing) -> tuple[ConflictView, ...]:
+    there = landing.there
+    by = WritersView(ours=landing.thing.author, theirs=None if there is None else there.author)
+    return tuple(_conflict(one, by) for one in landing.conflicts)
+
+
+def _conflict(one: Conflict, by: WritersView) -> ConflictView:
+    sides = {"base": one.base, "ours": one.ours, "theirs": one.theirs}
+    there = {name: value for name, value in sides.items() if value is not ABSENT}
+    return ConflictView(path=one.path, by=by, **cast("Any", there))
+
+
+def _lineage(tx: ReadTx, thing: Object) -> tuple[OriginView, ...]:
+    return tuple(
+        OriginView(object=public_id, version=version) if tx.sees(public_id) else OriginView()
+        for public_id, version in store.lineage(tx, thing)
+    )
