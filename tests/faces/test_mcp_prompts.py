@@ -1,4 +1,4 @@
-"""Prompts: the three of the contract, for who is known, and nothing of what is put into them runs."""
+"""Prompts: the three of the contract, for who is known; what is put into them stays data."""
 
 from __future__ import annotations
 

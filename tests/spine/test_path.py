@@ -251,6 +251,7 @@ class TestDeclarations:
             ("environment.close_credentials", "id"),  # in its environment's authority
             ("environment.close_credentials", "credentials"),
             ("environment.sweep_one", "id"),  # in the sweeper's
+            ("promotion.expire", "id"),
             ("environment.restore_objects", "snapshot"),  # in that of the rollback around it
         }
         for one in declare.catalogue.values():
