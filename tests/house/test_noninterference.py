@@ -46,6 +46,28 @@ async def _note(session: Session, title: str) -> str:
     return str(made["id"])
 
 
+async def channel(admin: Session, scope: str, **more: Any) -> str:
+    """A way into a scope."""
+    ends = {"source": {"kind": "any_environment"}, "target": {"kind": "scope", "id": scope}}
+    made = await admin.call("channel.create", ends | {"name": f"into {scope[4:8]}"} | more)
+    return str(made["id"])
+
+
+async def promoted(who: Session, way: str, title: str) -> Arguments:
+    """A promotion of a note that is made in an environment of its own."""
+    home = (await who.call("environment.spawn"))["id"]
+    new = {"type": "note", "data": {"title": title}, "environment": home}
+    note = (await who.call("object.create", new))["id"]
+    return await who.call("promotion.request", {"objects": [note], "channel": way})
+
+
+async def approved(who: Session, promotion: Arguments) -> str:
+    """The copy that it becomes."""
+    yes = {"id": promotion["id"], "decision": "approve", "picture": promotion["picture"]}
+    done = await who.call("promotion.review", yes)
+    return str(done["objects"][0]["published"])
+
+
 class World:
     """A house of alice, bob and carol, in which the busy one holds more that is not bob's."""
 
@@ -73,6 +95,13 @@ class World:
         await carol.call("object.delete", {"id": note})
         child = {"name": f"{name}, below", "parent": scope}
         await carol.call("scope.create", child)
+        way = await channel(self.alice, scope)
+        done = await promoted(carol, way, "private")
+        await approved(self.alice, done)
+        await self.alice.call("promotion.revert", {"id": done["id"]})
+        await promoted(carol, way, "private, waiting")
+        line = {"name": "private", "scope": scope, "stages": [{"name": "one"}]}
+        await self.alice.call("pipeline.create", line)
         made = await carol.call("agent.delegate", {"name": name[:20], "ttl_seconds": 600})
         helper = await self.scoped.session(made["token"])
         await _note(helper, "private")
@@ -108,6 +137,16 @@ async def _furnish(world: World) -> Session:
     await alice.call("object.share", {"object": above, "scope": top})
     for note in (live, pinned, gone, above):
         await bob.call("object.get", {"id": note})
+    way = await channel(alice, below, name="way")
+    copy = await approved(alice, await promoted(bob, way, "ready"))
+    await promoted(bob, way, "waiting")
+    line = {"name": "line", "scope": below, "stages": [{"name": "draft"}, {"name": "live"}]}
+    stages = (await alice.call("pipeline.create", line))["stages"]
+    await alice.call("stage.move", {"object": copy, "stage": stages[0]["id"]})
+    if world.busy:  # what waits, was refused or comes from elsewhere is not bob's to know
+        await promoted(alice, way, "alice's")
+        hers = await promoted(alice, way, "taken back")
+        await alice.call("promotion.withdraw", {"id": hers["id"]})
     own = (await bob.call("scope.create", {"name": "bob's"}))["id"]
     mine = await _note(bob, "mine")
     await bob.call("object.share", {"object": mine, "scope": own})
