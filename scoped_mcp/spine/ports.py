@@ -17,6 +17,7 @@ imported       environments  the version at which an object is imported where th
 imports        environments  a filter for what is imported there
 conceals       environments  whether an id names something that lives inside an environment
 uses           environments  told of every request that was done: what it used
+sweeps         each room  what has run out: whether there is any, and what writes it down
 pinned         each room  whether a credential pinned to an environment sees a thing
 pinned_to      each room  the same, as a filter for lists
 sights         tenancy    access to objects, and which of their versions exist for the caller
@@ -107,6 +108,9 @@ class Ports:
     imports: Callable[[ReadTx], Select[Any]] | None = None
     conceals: Callable[[ReadTx, str], bool] | None = None
     uses: list[Callable[[WriteTx], None]] = field(default_factory=lambda: [])
+    sweeps: list[tuple[Callable[[ReadTx], object], type[Command[Any]]]] = field(
+        default_factory=lambda: []
+    )
     pinned: dict[type[Entity], Callable[[ReadTx, Any], bool]] = field(default_factory=lambda: {})
     pinned_to: dict[type[Entity], Visible] = field(default_factory=lambda: {})
     heirs: Callable[[ReadTx, str], tuple[int, ...]] | None = None

@@ -1,4 +1,4 @@
-"""The sweeper: discards what expired and can no longer be revived."""
+"""The sweeper: writes down what has run out, of whatever room: it was dead at its second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from scoped_mcp.layers.environments.model import SweepEnvironments
-from scoped_mcp.layers.environments.operations.closing import due
+from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.run import Spine
@@ -18,16 +17,17 @@ log = logging.getLogger("scoped_mcp")
 
 
 async def sweep(spine: Spine) -> int:
-    """Sweep once, through the same path as everybody; how many environments were discarded.
+    """Sweep once, through the same path as everybody; how many things there were to sweep.
 
-    Two servers on one database sweep each environment once: whoever comes second finds nothing.
+    Two servers on one database sweep each thing once: whoever comes second finds nothing.
     """
     swept = 0
-    while await spine.look(lambda tx: bool(due(tx)), None):
-        done = await spine.run_as_house(SweepEnvironments(), "sweeper")
-        swept += done.things
-        if not done.things:
-            break
+    for due, command in ports.sweeps:
+        while await spine.look(due, None):
+            done = await spine.run_as_house(command(), "sweeper")
+            swept += done.things
+            if not done.things:
+                break
     return swept
 
 

@@ -20,7 +20,6 @@ from scoped_mcp.layers.flow.model import (
     WithdrawPromotion,
 )
 from scoped_mcp.layers.flow.operations import applying
-from scoped_mcp.layers.flow.store import due
 
 __all__ = [
     "Channel",
@@ -36,5 +35,4 @@ __all__ = [
     "SweepPromotions",
     "WithdrawPromotion",
     "applying",
-    "due",
 ]

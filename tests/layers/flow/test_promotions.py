@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scoped_mcp.layers.flow import SweepPromotions
+import asyncio
+
+from scoped_mcp import Scoped
+from scoped_mcp.layers import environments
 from tests.layers.flow.conftest import Team, refused
 
 DAY = 86_400
@@ -118,9 +121,10 @@ async def test_it_dies_at_its_second_and_is_swept_once(team: Team) -> None:
     assert await team.state(asked) == "expired"
     with refused("conflict"):
         await team.decide(team.rita, asked, "approve")
-    for swept in (1, 0):
-        done = await team.house.scoped.spine.run_as_house(SweepPromotions(), "sweeper")
-        assert done.expired == swept
+    async with Scoped.open(team.house.url, clock=clock) as other:
+        spines = (team.house.scoped.spine, other.spine)
+        swept = await asyncio.gather(*(environments.worker.sweep(spine) for spine in spines))
+    assert sum(swept) == 1
     trail = await team.rita.call("audit.list", {"about": asked["id"]})
     assert "promotion.expire" in [one["operation"] for one in trail["items"]]
 

@@ -132,3 +132,4 @@ def _few_credentials(tx: WriteTx, entity: Entity, _content: bytes) -> None:
 
 
 ports.entity_guards.append(_few_credentials)
+ports.sweeps.append((due, SweepEnvironments))

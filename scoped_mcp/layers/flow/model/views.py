@@ -225,4 +225,4 @@ class RoutesView(View):
 class SweptView(View):
     """How many promotions were written down as expired."""
 
-    expired: int
+    things: int

@@ -25,10 +25,11 @@ from scoped_mcp.layers.flow.model import (
 from scoped_mcp.layers.flow.operations.views import view
 from scoped_mcp.layers.objects import Object, ObjectState, Published, at_version
 from scoped_mcp.spine.declare import Access, Authority, Effect, handles
+from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
     from scoped_mcp.layers.flow.store import Landing
-    from scoped_mcp.spine.tx import WriteTx
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 AT_ONCE = 100
 """How many promotions one sweep writes down."""
@@ -171,10 +172,15 @@ def _turn_place(tx: WriteTx, each: Step, *, back: bool) -> Step:
 )
 def sweep(_cmd: SweepPromotions, tx: WriteTx) -> SweptView:
     """They were dead at their second; now it is written down. Who comes second finds none."""
-    late = store.due(tx, AT_ONCE)
+    late = due(tx)
     for one in late:
         tx.run(ExpirePromotion(id=one.id), targets=[one.id])
-    return SweptView(expired=len(late))
+    return SweptView(things=len(late))
+
+
+def due(tx: ReadTx) -> list[Promotion]:
+    """What there is to write down, some at a time."""
+    return store.due(tx, AT_ONCE)
 
 
 @handles(
@@ -193,4 +199,7 @@ def expire(cmd: ExpirePromotion, tx: WriteTx) -> SweptView:
     one = tx.get_known(Promotion, cmd.id)
     store.tell(tx, one)
     tx.put(one.but(state=PromotionState.EXPIRED), event="expired")
-    return SweptView(expired=1)
+    return SweptView(things=1)
+
+
+ports.sweeps.append((due, SweepPromotions))
