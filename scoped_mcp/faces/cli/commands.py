@@ -18,6 +18,7 @@ from scoped_mcp.faces.cli import (
     demo,
     founding,
     principals,
+    reviews,
     schema,
     serving,
     sessions,
@@ -43,6 +44,7 @@ app.command()(serving.serve)
 app.add_typer(tokens.app, name="token")
 app.add_typer(principals.app, name="principal")
 app.add_typer(sessions.app, name="session")
+app.add_typer(reviews.app, name="review")
 app.command()(calling.call)
 app.add_typer(trail.app, name="audit")
 app.add_typer(schema.app, name="db")
