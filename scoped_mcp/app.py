@@ -12,6 +12,7 @@ import contextlib
 import hmac
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
@@ -215,7 +216,7 @@ def _spine(  # noqa: PLR0913 - the composition root composes
 
 
 def _keyed(origin: Origin, key: str | None) -> Origin:
-    return Origin(origin.face, origin.client, origin.source, origin.trace, key or origin.key)
+    return replace(origin, key=key or origin.key)
 
 
 def _key_path(path: Path, settings: Settings) -> Path:

@@ -23,6 +23,7 @@ class Origin:
         source: The network address, for counting failed authentications.
         trace: A W3C trace id (32 hex digits), or None.
         key: The caller's idempotency key, or None.
+        confirmed: Whether the face asked who sits before it, who agreed; never an approval.
     """
 
     face: str = "python"
@@ -30,6 +31,7 @@ class Origin:
     source: str = "local"
     trace: str | None = None
     key: str | None = None
+    confirmed: bool = False
 
     @property
     def declared(self) -> str | None:

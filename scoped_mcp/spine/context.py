@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scoped_mcp.spine.caller import Origin
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -62,7 +64,7 @@ class Context:
     next_entry: int
     perform: Callable[[WriteTx, Command[Any], frozenset[str]], Any]
     caller: Caller
-    face: str = "house"
+    origin: Origin = field(default_factory=lambda: Origin(face="house"))
     records: list[Record] = field(default_factory=lambda: [])
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})

@@ -19,6 +19,7 @@ refusal is traced and committed, and then raised.
 
 from __future__ import annotations
 
+import hmac
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -160,6 +161,10 @@ class Spine:
 
         return await self.database.read(ask)
 
+    def secret_for(self, purpose: bytes) -> bytes:
+        """A secret of this house for one purpose of a face: the same in every process."""
+        return hmac.digest(self._secret, purpose, "sha256")
+
     async def _answer(self, request: Request) -> View:
         if self._failures.flooded(request.token, request.origin.source, self._clock.now()):
             raise unauthenticated()
@@ -234,7 +239,7 @@ class Spine:
     def _root(self, context: Context, request: Request) -> WriteTx:
         record = self._record(context, request.operation)
         record.arguments = request.arguments
-        context.face = request.origin.face
+        context.origin = request.origin
         return WriteTx(context, request.operation or UNKNOWN, record)
 
     def _record(self, context: Context, operation: Operation | None) -> Record:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scoped_mcp.kernel.limits import Limits
-    from scoped_mcp.spine.caller import Caller
+    from scoped_mcp.spine.caller import Caller, Origin
     from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.declare import Command, Operation
 
@@ -61,9 +61,9 @@ class ReadTx:
         return self._context.caller
 
     @property
-    def face(self) -> str:
-        """The face that the request came through."""
-        return self._context.face
+    def origin(self) -> Origin:
+        """Where the request came in."""
+        return self._context.origin
 
     @property
     def limits(self) -> Limits:

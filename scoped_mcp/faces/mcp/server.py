@@ -16,7 +16,7 @@ from fastmcp import FastMCP
 from fastmcp.server.middleware import Middleware
 
 import scoped_mcp
-from scoped_mcp.faces.mcp import errors, resources
+from scoped_mcp.faces.mcp import confirming, errors, resources
 from scoped_mcp.faces.mcp.credentials import BearerVerifier, Credentials
 from scoped_mcp.faces.mcp.external import ExternalIdentities
 from scoped_mcp.faces.mcp.metrics import Metrics
@@ -91,6 +91,7 @@ def face_of(scoped: Scoped, *, token: str | None = None) -> Face:
         middleware=[Gate(scoped.spine, credentials, caller, tools, reader)],
         tools=list(tools.values()),
         on_duplicate="error",
+        request_state_security=confirming.sealing(scoped.spine),
         mask_error_details=True,
         dereference_schemas=False,  # ours have no references
     )

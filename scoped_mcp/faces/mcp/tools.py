@@ -9,7 +9,7 @@ from fastmcp.tools import Tool, ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import PrivateAttr
 
-from scoped_mcp.faces.mcp import errors, schemas
+from scoped_mcp.faces.mcp import confirming, errors, schemas
 from scoped_mcp.faces.mcp.credentials import origin
 from scoped_mcp.kernel.errors import ScopedError
 from scoped_mcp.spine.declare import Effect, Operation, catalogue
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scoped_mcp.faces.mcp.credentials import Credentials
     from scoped_mcp.faces.mcp.metrics import Metrics
+    from scoped_mcp.spine.caller import Origin
     from scoped_mcp.spine.run import Spine
 
 
@@ -30,14 +31,17 @@ class Caller:
         self._credentials = credentials
         self._metrics = metrics
 
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], where: Origin | None = None
+    ) -> dict[str, Any]:
         """Do an operation, from JSON to JSON.
 
         Raises:
             ScopedError: it was refused.
         """
+        proof = self._credentials.proof()
         try:
-            view = await self.spine.call(name, arguments, self._credentials.proof(), origin())
+            view = await self.spine.call(name, arguments, proof, where or origin())
         except ScopedError as error:
             self._metrics.count(name, error.code.value)
             raise
@@ -47,7 +51,12 @@ class Caller:
     async def answer(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
         """The same as the result of a tool; a refusal is a result too."""
         try:
-            return errors.result(await self.call(name, arguments))
+            if name != confirming.OPERATION:
+                return errors.result(await self.call(name, arguments))
+            asked = await confirming.ask(self.spine, self._credentials.proof(), arguments, origin())
+            if not isinstance(asked, confirming.Answered):
+                return asked
+            return errors.result(await self.call(name, arguments, asked.origin))
         except ScopedError as error:
             return errors.refusal(error)
 

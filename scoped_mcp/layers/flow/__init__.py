@@ -20,6 +20,7 @@ from scoped_mcp.layers.flow.model import (
     WithdrawPromotion,
 )
 from scoped_mcp.layers.flow.operations import applying
+from scoped_mcp.layers.flow.operations.promotions import question
 
 __all__ = [
     "Channel",
@@ -35,4 +36,5 @@ __all__ = [
     "SweepPromotions",
     "WithdrawPromotion",
     "applying",
+    "question",
 ]

@@ -226,9 +226,8 @@ class RevertPromotion(Command[PromotionView]):
 class CreateChannel(Command[ChannelView]):
     """Open a way into a scope or stage that you administer.
 
-    Without `reviewers` its admins review, without `requesters` every contributor may ask.
-    `approvals: 0` publishes at once; `independent`: no user reviews its own agents' work;
-    `decide: person`: in CLI or console.
+    Unless named, admins review and contributors ask; `approvals: 0` publishes at once.
+    `independent`: no user reviews its own agents. `decide: person`: in CLI or console.
     """
 
     name: Name
@@ -241,6 +240,7 @@ class CreateChannel(Command[ChannelView]):
     agents_may_review: bool = False
     independent: bool = False
     decide: Decider = Decider.ANYONE
+    confirm: bool = False
     max_bytes: int | None = Field(default=None, ge=1)
 
     example: ClassVar[dict[str, Any]] = {
@@ -252,7 +252,10 @@ class CreateChannel(Command[ChannelView]):
 
 
 class UpdateChannel(Command[ChannelView]):
-    """Change a channel. What is pending in it becomes stale: it was asked of another channel."""
+    """Change a channel. What is pending in it becomes stale: it was asked of another channel.
+
+    With `confirm` clients that can ask their operator before they request.
+    """
 
     id: ChannelId
     name: Name | None = None
@@ -263,6 +266,7 @@ class UpdateChannel(Command[ChannelView]):
     agents_may_review: bool | None = None
     independent: bool | None = None
     decide: Decider | None = None
+    confirm: bool | None = None
     max_bytes: int | None = Field(default=None, ge=1)
     expected_version: int | None = Field(default=None, ge=1)
 

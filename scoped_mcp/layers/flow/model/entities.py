@@ -102,6 +102,7 @@ class Channel(Entity):
         requesters: Who of the scope's contributors may request; empty for all of them.
         independent: Whether nobody may review what an agent that answers to the same user wrote.
         max_bytes: How much one promotion may hold, in bytes of JSON.
+        confirm: Whether a client that can is to ask its operator before it requests.
     """
 
     KIND: ClassVar[str] = "channel"
@@ -121,6 +122,7 @@ class Channel(Entity):
     independent: bool = False
     decide: Decider = Decider.ANYONE
     max_bytes: int | None = None
+    confirm: bool = False
 
 
 class Item(Part):
@@ -207,6 +209,7 @@ class Promotion(Entity):
         picture: Digest over all that would land, for whom, through which channel version.
         resolutions: How conflicts are decided, by path or by object id and path.
         session: The session that asked.
+        confirmed: Whether the requester's operator agreed; None where the channel does not ask.
         landed: What applying it did, in the order of the items.
     """
 
@@ -229,6 +232,7 @@ class Promotion(Entity):
     reviews: tuple[Review, ...] = ()
     needed: int
     picture: str
+    confirmed: bool | None = None
     expires_at: datetime
     landed: tuple[Landed, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -42,6 +42,7 @@ class ChannelView(View):
     independent: bool
     decide: str
     max_bytes: int | None = None
+    confirm: bool
     state: ChannelState
     may: tuple[May, ...]
     version: int
@@ -142,6 +143,7 @@ class PromotionView(View):
     checks: tuple[CheckView, ...]
     reviews: tuple[ReviewView, ...]
     needed: int
+    confirmed: bool | None = None
     reason: str | None = None
     version: int
     created_at: datetime

@@ -57,6 +57,7 @@ def view(tx: ReadTx, one: Channel) -> ChannelView:
         independent=one.independent,
         decide=one.decide,
         max_bytes=one.max_bytes,
+        confirm=one.confirm,
         state=one.state,
         may=may(tx, one),
         version=one.version,

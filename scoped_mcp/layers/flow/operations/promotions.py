@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.flow import logic, store
 from scoped_mcp.layers.flow.model import (
     Channel,
@@ -17,10 +18,15 @@ from scoped_mcp.layers.flow.model import (
 )
 from scoped_mcp.layers.flow.operations.views import view
 from scoped_mcp.layers.flow.tables import promotions
+from scoped_mcp.layers.tenancy import Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.spine.run import Spine
     from scoped_mcp.spine.tx import ReadTx
 
 COUNTED = 100
@@ -92,6 +98,25 @@ def waits(tx: ReadTx, one: Promotion) -> bool:
         agents_own=store.agents_own(tx, one.scope),
     )
     return problem is None
+
+
+async def question(spine: Spine, token: Proof, arguments: Mapping[str, Any]) -> str | None:
+    """What a face is to ask its operator before this is requested; None where nothing is.
+
+    Raises:
+        UnauthenticatedError: the credential is missing, wrong, expired or revoked.
+    """
+    named, objects = arguments.get("channel"), arguments.get("objects")
+
+    def ask(tx: ReadTx) -> str | None:
+        one = tx.peek(Channel, named) if isinstance(named, str) else None
+        if one is None or not tx.access(one) or not one.confirm or not isinstance(objects, list):
+            return None
+        scope = tx.get_known(Scope, one.owner)
+        count = len(cast("list[object]", objects))
+        return f"Ask to publish {count} objects in {quote(scope.name)} by {quote(one.name)}?"
+
+    return await spine.look(ask, token)
 
 
 def _waiting(tx: ReadTx) -> dict[str, Any]:

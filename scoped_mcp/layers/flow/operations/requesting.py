@@ -225,6 +225,7 @@ def _promotion(
         checks=checks(tx, channel, landings),
         needed=needed,
         picture=picture,
+        confirmed=tx.origin.confirmed if channel.confirm else None,
         expires_at=tx.now + timedelta(seconds=tx.limits.promotion_seconds),
     )
     state = logic.state_asked(

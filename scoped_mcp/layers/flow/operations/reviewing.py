@@ -70,7 +70,7 @@ def review(cmd: ReviewPromotion, tx: WriteTx) -> PromotionView:
         comment=cmd.comment,
         at=tx.now,
         picture=one.picture,
-        via=tx.face,
+        via=tx.origin.face,
     )
     one = one.but(reviews=(*one.reviews, made))
     if cmd.decision == "reject":
@@ -89,7 +89,7 @@ def _require_reviewer(tx: ReadTx, channel: Channel) -> None:
     if not store.reviews(tx, channel, tx.caller.principal):
         message = "you do not review what goes through this channel"
         raise DeniedError(message, hint='channel_list shows where you may "review"')
-    if channel.decide is Decider.PERSON and (tx.face not in PERSONS or tx.caller.agent):
+    if channel.decide is Decider.PERSON and (tx.origin.face not in PERSONS or tx.caller.agent):
         message = "this channel is decided by a person, not in a model's session"
         raise DeniedError(message, hint="on the command line: scoped-mcp review")
 

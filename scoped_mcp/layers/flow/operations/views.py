@@ -52,6 +52,7 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
         checks=tuple(CheckView(**check.model_dump()) for check in one.checks),
         reviews=tuple(ReviewView(**r.model_dump(exclude={"picture", "via"})) for r in one.reviews),
         needed=one.needed,
+        confirmed=one.confirmed,
         reason=one.note,
         version=one.version,
         created_at=cast("Any", one.created_at),
