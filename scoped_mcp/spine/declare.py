@@ -21,7 +21,6 @@ from scoped_mcp.kernel.ids import Id
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
-    from scoped_mcp.spine.tx import ReadTx
 
 
 class Access(IntEnum):
@@ -82,8 +81,21 @@ class Command(BaseModel, Generic[V_co]):
             raise ValueError(message) from None
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """The call that a repetition repeats: the number of its entry, and what it was about.
+
+    Attributes:
+        target: A public id; empty where it was about several things.
+    """
+
+    entry: int
+    target: str
+
+
 C = TypeVar("C", bound=Command[Any])
 Handler = Callable[[Any, Any], View]
+Again = Callable[[Any, Any, Earlier], View]
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,8 @@ class Operation:
         pooled: Whether it is a long read and runs on a snapshot.
         tool: Whether faces show it.
         instance: The access that the caller must have to the root scope.
-        again: How a repetition reads the result anew (ruling 19).
+        again: How a repetition reads the result anew (ruling 19), from the transaction, the command
+            and the earlier call; None where the result showed a token.
     """
 
     name: str
@@ -123,7 +136,7 @@ class Operation:
     tool: bool
     destructive: bool
     idempotent: bool
-    again: Callable[[ReadTx, str], View] | None
+    again: Again | None
     instance: Access
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
@@ -154,7 +167,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     tool: bool = True,
     destructive: bool = False,
     idempotent: bool = False,
-    again: Callable[[ReadTx, str], View] | None = None,
+    again: Again | None = None,
     instance: Access = Access.NONE,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
