@@ -56,12 +56,18 @@ def _as_it_is(tx: ReadTx, _cmd: LinkIdentity, earlier: Earlier) -> TokenView:
     needs={"principal": Access.READ},
     on="principal",
     scope="root",
+    instance=Access.ADMIN,
     writes={Credential: Access.NONE},
     toolset="admin",
     again=_as_it_is,
 )
 def link(cmd: LinkIdentity, tx: WriteTx) -> TokenView:
-    """Enrolment, as with a token: for itself, or for who has not authenticated yet."""
+    """Enrolment, as with a token: for itself, or for who has not authenticated yet.
+
+    By instance admins alone, for themselves too: nothing here proves whose identity it is, and
+    whoever links a stranger's would turn that stranger's sign-ins into its own. Who comes in with
+    an identity, which would prove it, is linked to it already.
+    """
     principal = tx.get(Principal, cmd.principal)
     require_held(tx, cmd.toolsets)
     require_enrolable(tx, principal)
