@@ -29,7 +29,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError
-from scoped_mcp.kernel.ids import EntryId, PrincipalId
+from scoped_mcp.kernel.ids import PrincipalId
 from scoped_mcp.spine import parse, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
@@ -233,8 +233,7 @@ class Spine:
 
     def _record(self, context: Context, operation: Operation | None) -> Record:
         name = UNKNOWN.name if operation is None else operation.name
-        entropy = self._entropy.draw(context.caller.principal, 10)
-        record = Record(name, context.next_entry, EntryId.of(entropy))
+        record = Record(name, context.next_entry)
         context.next_entry += 1
         context.records.append(record)
         return record
@@ -298,7 +297,7 @@ class Spine:
         operation = operation_of(type(command))
         context = outer._context  # noqa: SLF001 - see above
         record = self._record(context, operation)
-        record.parent = outer.record.public_id
+        record.parent = context.name(outer.record)
         inner = WriteTx(context, operation, record)
         authorise(inner, operation, command)  # 2
         return self._do(inner, operation, command)
