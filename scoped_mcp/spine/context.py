@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scoped_mcp.kernel.ids import EntryId
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -33,7 +35,7 @@ class Record:
 
     operation: str
     key: int
-    public_id: str
+    public_id: str = ""
     parent: str | None = None
     asked: dict[str, Any] = field(default_factory=lambda: {})
     arguments: bytes = b""
@@ -64,3 +66,9 @@ class Context:
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})
     memo: dict[Any, Any] = field(default_factory=lambda: {})
+
+    def name(self, record: Record) -> str:
+        """The id of a record's entry, drawn when its caller is known: from that stream (68)."""
+        if not record.public_id:
+            record.public_id = EntryId.of(self.entropy.draw(self.caller.principal, 10))
+        return record.public_id

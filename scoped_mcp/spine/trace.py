@@ -62,6 +62,7 @@ def write(context: Context, head: Head, origin: Origin, refusal: ScopedError | N
     seq, previous = head.seq, head.hash
     for record in context.records:
         seq += 1
+        context.name(record)
         body = canonical.encode(_body(context, record, origin, refusal, seq, previous))
         previous = hashlib.sha256(body).digest()
         if record.authority:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import time
 from collections import deque
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
+QUIET = "scoped_mcp"
+logging.getLogger(f"sqlalchemy.engine.Engine.{QUIET}").setLevel(logging.WARNING)  # or rows show
 BATCH = 64
 READERS = 2
 STOP_SECONDS = 5.0  # for a thread that could not open its connection
@@ -79,7 +82,7 @@ class _Thread(aiosqlite.Connection):
 
     async def run(self, work: Callable[[], T]) -> T:
         execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._execute)  # pyright: ignore[reportUnknownMemberType]
-        return await execute(work)
+        return await execute(lambda: work())  # noqa: PLW0108 - aiosqlite logs what it is handed
 
 
 class _Link:
@@ -114,6 +117,8 @@ class _Link:
             creator=lambda: raw,
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
+            logging_name=QUIET,
+            hide_parameters=True,  # errors may be printed, and parameters are what people stored
         )
         self.connection = self._engine.connect()
         if not self._reader:
