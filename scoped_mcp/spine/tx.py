@@ -133,6 +133,9 @@ class ReadTx:
 
     def access_to(self, public_id: str) -> Access:
         """What the caller may do with whatever the id names; NONE where it names nothing."""
+        return self.memo(("access", public_id), lambda: self._access_to(public_id))
+
+    def _access_to(self, public_id: str) -> Access:
         by_id = ports.decide_id.get(Id.by_prefix[public_id.partition("_")[0]])
         if by_id is not None:
             return by_id(self, public_id)
@@ -142,7 +145,9 @@ class ReadTx:
 
     def sees(self, public_id: str | None) -> bool:
         """Whether an id may stand in a view for this caller (ruling 34)."""
-        return public_id is not None and self.access_to(public_id) >= Access.READ
+        if public_id is None or public_id == self.caller.principal:
+            return public_id is not None  # nobody is hidden from itself
+        return self.access_to(public_id) >= Access.READ
 
     def get(self, kind: type[E], public_id: str, needs: Access = Access.READ) -> E:
         """A thing that the caller may use.
@@ -254,7 +259,9 @@ class WriteTx(ReadTx):
         if allowed is None:
             message = f"{self.operation.name} did not declare that it writes {entity.KIND}"
             raise TypeError(message)
-        before = self.peek(type(entity), entity.id)
+        # INVARIANT: the spine alone counts versions. A new thing has none, and if its id is taken
+        # the registry refuses it: no need to look for it first.
+        before = None if entity.version == 0 else self.peek(type(entity), entity.id)
         if before is None:
             return None
         if allowed is not Access.NONE and not self.caller.house:
@@ -295,6 +302,7 @@ class WriteTx(ReadTx):
             }
         )
         self._context.entities[after.id] = after
+        self._context.memo.pop(("access", after.id), None)
         if after.AUTHORITY or _moves_rights(before, after):
             record.authority = True
             self._context.memo.clear()

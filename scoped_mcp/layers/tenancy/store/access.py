@@ -81,21 +81,18 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
-    where = standing_of(tx, tx.caller.principal)
-    mine = {tx.caller.key, *identity.heirs_of(tx, tx.caller.principal)}
     shown = facts.projections_of(tx, [tx.known_key(thing.id) for thing in things])
-    return [_sight(tx, thing, where, mine, shown[tx.known_key(thing.id)]) for thing in things]
+    return [_sight(tx, thing, shown[tx.known_key(thing.id)]) for thing in things]
 
 
-def _sight(
-    tx: ReadTx, thing: Object, where: Standing, mine: set[int], shown: list[logic.Shown]
-) -> Sight:
-    if tx.key(thing.owner) in mine:
+def _sight(tx: ReadTx, thing: Object, shown: list[logic.Shown]) -> Sight:
+    caller = tx.caller.principal
+    if thing.owner == caller or tx.key(thing.owner) in identity.heirs_of(tx, caller):
         return Sight(Access.OWNER, 1)
     if thing.state is ObjectState.DELETED:
         return Sight(Access.NONE)
-    sight = logic.object_sight(shown, where)
-    if thing.transfer_to == tx.caller.principal:
+    sight = logic.object_sight(shown, standing_of(tx, caller))
+    if thing.transfer_to == caller:
         since = min(sight.since or thing.version, thing.version)
         return Sight(max(sight.access, Access.READ), since, sight.pinned)
     return sight

@@ -175,6 +175,10 @@ def projection(tx: ReadTx, thing: str, scope: str) -> Projection | None:
 
 def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     """Where objects are shown."""
+    return tx.memo(("shown", *keys), lambda: _projections_of(tx, keys))
+
+
+def _projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     found: dict[int, list[Shown]] = {key: [] for key in keys}
     if keys:
         for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):
