@@ -13,6 +13,7 @@ from scoped_mcp.kernel.ids import Id, urn
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.query import Query, everything
 from scoped_mcp.storage.path import registry, version_contents, versions
 
 if TYPE_CHECKING:
@@ -27,15 +28,12 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
 T = TypeVar("T")
-Query = Select[Any, Any]
-"""Keys and contents of things of one kind."""
-
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 _PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
 _REGISTER = insert(registry)
 _VERSION = insert(versions)
 _CONTENT = insert(version_contents)
-_PEEK: dict[type[Entity], Query] = {}
+_PEEK: dict[type[Entity], Select[Any, Any]] = {}
 _INSERT: dict[type[Entity], Any] = {}
 _UPDATE: dict[type[Entity], Any] = {}
 
@@ -100,7 +98,8 @@ class ReadTx:
     def select(self, kind: type[Entity]) -> Query:
         """Where a query for things of a kind starts: it carries the caller's visibility."""
         filters = ports.visible.get(kind)
-        return everything(kind).where(false() if filters is None else filters(self))
+        ways = false() if filters is None else filters(self)
+        return Query(kind, ways if isinstance(ways, tuple) else (ways,))
 
     def entities(
         self, kind: type[E], statement: Executable, values: Mapping[str, Any] | None = None
@@ -162,15 +161,15 @@ class ReadTx:
         return cast("E", entity)
 
     def page(
-        self, kind: type[E], statement: Query, limit: int, cursor: str | None, binding: object
+        self, kind: type[E], query: Query, limit: int, cursor: str | None, binding: object
     ) -> tuple[list[E], str | None]:
         """One page, newest first, and the cursor of the next; bound to caller and filters."""
         table = bound(kind).table
         bind = self.binding(binding)
         if cursor is not None:
             position = self.key(unseal(self._context.secret, bind, cursor))
-            statement = statement.where(table.c.id < position)
-        found = self.entities(kind, statement.order_by(table.c.id.desc()).limit(limit + 1))
+            query = query.where(table.c.id < position)
+        found = self.entities(kind, query.newest(limit + 1))
         more = len(found) > limit
         found = found[:limit]
         return found, seal(self._context.secret, bind, found[-1].id) if more else None
@@ -316,16 +315,6 @@ def _moves_rights(before: Entity | None, after: Entity) -> bool:
     )
 
 
-def everything(kind: type[Entity]) -> Query:
-    """Rows of a kind with their current content, without visibility: for decisions."""
-    table = bound(kind).table
-    return select(table.c.id, version_contents.c.content).join_from(
-        table,
-        version_contents,
-        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
-    )
-
-
 def require(have: Access, needs: Access, public_id: str) -> None:
     """Refuse what is invisible as absent, and what is visible but too little as denied.
 
@@ -357,7 +346,7 @@ def lost_race(current: Entity, expected: int, name_author: bool) -> ConflictErro
     return ConflictError(message, hint=hint, retry=True)
 
 
-def _peek(kind: type[Entity]) -> Query:
+def _peek(kind: type[Entity]) -> Select[Any, Any]:
     if kind not in _PEEK:
         table = bound(kind).table
         _PEEK[kind] = (

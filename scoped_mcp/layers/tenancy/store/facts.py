@@ -11,7 +11,7 @@ from scoped_mcp.layers.tenancy.logic import Node, Shown
 from scoped_mcp.layers.tenancy.model import Membership, Place, Projection, Role, Scope, ScopeState
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.tx import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 
