@@ -7,6 +7,7 @@ they are gone. The database grows on disk; the server's memory is to stay where 
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 import psutil
 
@@ -28,9 +29,14 @@ async def memory(scale: Scale) -> list[Finding]:
         made = {"type": "note", "data": DATA}
         first = await load(url, token, 0.1, "object_create", made)
         target = first["answer"]["result"]["structuredContent"]["id"]
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("object_create", made),
+            ("object_get", {"id": target}),
+            ("object_list", {"limit": 5}),
+        ]
         calls, seen = 0, [(0, idle)]
         while calls < scale.calls:
-            for tool, arguments in (("object_create", made), ("object_get", {"id": target})):
+            for tool, arguments in asked:
                 told = await load(url, token, min(SECONDS, scale.seconds * 2), tool, arguments)
                 calls += told["answers"]
             seen.append((calls, server.memory_info().rss / MIB))
