@@ -9,7 +9,7 @@ sights         tenancy    access to objects, and which of their versions exist f
 shown_in       tenancy    the scopes in which objects are shown, of those the caller sees
 within         tenancy    a filter for what is shown in one scope
 decide         tenancy    access of the caller on one thing
-visible        tenancy    the same, as a filter for lists
+visible        tenancy    the same, as a filter for lists; a tuple where there are several ways
 expired        tenancy    whether any right ran out between two moments (ruling 54)
 permits        rules      the rules, once access is enough (default: what access allows)
 guards         extensions may refuse a command (contracts, quotas, rate limits)
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 Decide = Callable[["ReadTx", Any], "Access"]
-Visible = Callable[["ReadTx"], "ColumnElement[bool]"]
+Visible = Callable[["ReadTx"], "ColumnElement[bool] | tuple[ColumnElement[bool], ...]"]
 D = TypeVar("D", bound=Callable[..., Any])
 
 

@@ -13,6 +13,7 @@ from scoped_mcp.kernel.ids import Id, urn
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.query import Query, everything
 from scoped_mcp.storage.path import registry, version_contents, versions
 
 if TYPE_CHECKING:
@@ -27,15 +28,12 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
 T = TypeVar("T")
-Query = Select[Any, Any]
-"""Keys and contents of things of one kind."""
-
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 _PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
 _REGISTER = insert(registry)
 _VERSION = insert(versions)
 _CONTENT = insert(version_contents)
-_PEEK: dict[type[Entity], Query] = {}
+_PEEK: dict[type[Entity], Select[Any, Any]] = {}
 _INSERT: dict[type[Entity], Any] = {}
 _UPDATE: dict[type[Entity], Any] = {}
 
@@ -100,7 +98,8 @@ class ReadTx:
     def select(self, kind: type[Entity]) -> Query:
         """Where a query for things of a kind starts: it carries the caller's visibility."""
         filters = ports.visible.get(kind)
-        return everything(kind).where(false() if filters is None else filters(self))
+        ways = false() if filters is None else filters(self)
+        return Query(kind, ways if isinstance(ways, tuple) else (ways,))
 
     def entities(
         self, kind: type[E], statement: Executable, values: Mapping[str, Any] | None = None
@@ -133,6 +132,9 @@ class ReadTx:
 
     def access_to(self, public_id: str) -> Access:
         """What the caller may do with whatever the id names; NONE where it names nothing."""
+        return self.memo(("access", public_id), lambda: self._access_to(public_id))
+
+    def _access_to(self, public_id: str) -> Access:
         by_id = ports.decide_id.get(Id.by_prefix[public_id.partition("_")[0]])
         if by_id is not None:
             return by_id(self, public_id)
@@ -142,7 +144,9 @@ class ReadTx:
 
     def sees(self, public_id: str | None) -> bool:
         """Whether an id may stand in a view for this caller (ruling 34)."""
-        return public_id is not None and self.access_to(public_id) >= Access.READ
+        if public_id is None or public_id == self.caller.principal:
+            return public_id is not None  # nobody is hidden from itself
+        return self.access_to(public_id) >= Access.READ
 
     def get(self, kind: type[E], public_id: str, needs: Access = Access.READ) -> E:
         """A thing that the caller may use.
@@ -157,15 +161,15 @@ class ReadTx:
         return cast("E", entity)
 
     def page(
-        self, kind: type[E], statement: Query, limit: int, cursor: str | None, binding: object
+        self, kind: type[E], query: Query, limit: int, cursor: str | None, binding: object
     ) -> tuple[list[E], str | None]:
         """One page, newest first, and the cursor of the next; bound to caller and filters."""
         table = bound(kind).table
         bind = self.binding(binding)
         if cursor is not None:
             position = self.key(unseal(self._context.secret, bind, cursor))
-            statement = statement.where(table.c.id < position)
-        found = self.entities(kind, statement.order_by(table.c.id.desc()).limit(limit + 1))
+            query = query.where(table.c.id < position)
+        found = self.entities(kind, query.newest(limit + 1))
         more = len(found) > limit
         found = found[:limit]
         return found, seal(self._context.secret, bind, found[-1].id) if more else None
@@ -254,7 +258,9 @@ class WriteTx(ReadTx):
         if allowed is None:
             message = f"{self.operation.name} did not declare that it writes {entity.KIND}"
             raise TypeError(message)
-        before = self.peek(type(entity), entity.id)
+        # INVARIANT: the spine alone counts versions. A new thing has none, and if its id is taken
+        # the registry refuses it: no need to look for it first.
+        before = None if entity.version == 0 else self.peek(type(entity), entity.id)
         if before is None:
             return None
         if allowed is not Access.NONE and not self.caller.house:
@@ -295,6 +301,7 @@ class WriteTx(ReadTx):
             }
         )
         self._context.entities[after.id] = after
+        self._context.memo.pop(("access", after.id), None)
         if after.AUTHORITY or _moves_rights(before, after):
             record.authority = True
             self._context.memo.clear()
@@ -305,16 +312,6 @@ def _moves_rights(before: Entity | None, after: Entity) -> bool:
     names = ("state", "owner", "transfer_to")
     return before is not None and any(
         getattr(before, name, None) != getattr(after, name, None) for name in names
-    )
-
-
-def everything(kind: type[Entity]) -> Query:
-    """Rows of a kind with their current content, without visibility: for decisions."""
-    table = bound(kind).table
-    return select(table.c.id, version_contents.c.content).join_from(
-        table,
-        version_contents,
-        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
     )
 
 
@@ -349,7 +346,7 @@ def lost_race(current: Entity, expected: int, name_author: bool) -> ConflictErro
     return ConflictError(message, hint=hint, retry=True)
 
 
-def _peek(kind: type[Entity]) -> Query:
+def _peek(kind: type[Entity]) -> Select[Any, Any]:
     if kind not in _PEEK:
         table = bound(kind).table
         _PEEK[kind] = (

@@ -17,6 +17,8 @@ from scoped_mcp.spine.declare import Effect, Operation, catalogue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mcp_types import CallToolResult
+
     from scoped_mcp.faces.mcp.credentials import Credentials
     from scoped_mcp.faces.mcp.metrics import Metrics
     from scoped_mcp.spine.run import Spine
@@ -44,7 +46,7 @@ class Caller:
         self._metrics.count(name, "done")
         return view.model_dump(mode="json", exclude_none=True)
 
-    async def answer(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+    async def answer(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
         """The same as the result of a tool; a refusal is a result too."""
         try:
             return errors.result(await self.call(name, arguments))
@@ -89,7 +91,7 @@ class OperationTool(Tool):
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         """Call the operation with the arguments as they came."""
-        return await self._caller.answer(self._operation, arguments)
+        return ToolResult.from_mcp_result(await self._caller.answer(self._operation, arguments))
 
 
 def operation_tools(caller: Caller) -> dict[str, OperationTool]:

@@ -18,6 +18,7 @@ from scoped_mcp.layers.tenancy.store import facts
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
+from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,8 @@ def _standing(tx: ReadTx, principal: str) -> Standing:
     keys = [own, *(tx.known_key(team) for team in sorted(identity.teams(tx, principal)))]
     roles: dict[int, Role] = {}
     for scope, role in facts.place(tx, keys):
-        roles[scope] = logic.best((role, roles.get(scope, role))) or role
+        other = roles.get(scope)
+        roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
     left = _fallen(tx, principal)
     roles.update(dict.fromkeys(left, Role.OWNER))
     found = logic.standing(roles, facts.nodes_of(tx, roles))
@@ -81,21 +83,18 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
-    where = standing_of(tx, tx.caller.principal)
-    mine = {tx.caller.key, *identity.heirs_of(tx, tx.caller.principal)}
     shown = facts.projections_of(tx, [tx.known_key(thing.id) for thing in things])
-    return [_sight(tx, thing, where, mine, shown[tx.known_key(thing.id)]) for thing in things]
+    return [_sight(tx, thing, shown[tx.known_key(thing.id)]) for thing in things]
 
 
-def _sight(
-    tx: ReadTx, thing: Object, where: Standing, mine: set[int], shown: list[logic.Shown]
-) -> Sight:
-    if tx.key(thing.owner) in mine:
+def _sight(tx: ReadTx, thing: Object, shown: list[logic.Shown]) -> Sight:
+    caller = tx.caller.principal
+    if thing.owner == caller or tx.key(thing.owner) in identity.heirs_of(tx, caller):
         return Sight(Access.OWNER, 1)
     if thing.state is ObjectState.DELETED:
         return Sight(Access.NONE)
-    sight = logic.object_sight(shown, where)
-    if thing.transfer_to == tx.caller.principal:
+    sight = logic.object_sight(shown, standing_of(tx, caller))
+    if thing.transfer_to == caller:
         since = min(sight.since or thing.version, thing.version)
         return Sight(max(sight.access, Access.READ), since, sight.pinned)
     return sight
@@ -108,19 +107,20 @@ def object_access(tx: ReadTx, thing: Object) -> Access:
 
 
 @filters(Object)
-def objects_seen(tx: ReadTx) -> ColumnElement[bool]:
-    """The same as a filter."""
+def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
+    """The same as a filter: owned, offered, or shown where the caller stands."""
     where = standing_of(tx, tx.caller.principal)
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    seen: list[ColumnElement[bool]] = [objects.c.transfer_to == tx.caller.key]
+    there = objects.c.state == ObjectState.ACTIVE.value
+    seen = [objects.c.owner == owner for owner in mine]
+    seen.append(there & (objects.c.transfer_to == tx.caller.key))
     if where.direct or where.above:
         shown = select(projections.c.object).where(
-            projections.c.scope.in_(sorted(where.direct | where.above)),
+            one_of(projections.c.scope, sorted(where.direct | where.above)),
             projections.c.state == Place.ACTIVE.value,
         )
-        seen.append(objects.c.id.in_(shown))
-    there = objects.c.state == ObjectState.ACTIVE.value
-    return or_(objects.c.owner.in_(mine), and_(there, or_(*seen)))
+        seen.append(there & objects.c.id.in_(shown))
+    return tuple(seen)
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -161,7 +161,7 @@ def scopes_seen(tx: ReadTx) -> ColumnElement[bool]:
     offered = {tx.known_key(one.id) for one in standing}
     above = facts.nodes_of(tx, offered)
     offered = {k for k in offered if logic.state_of(k, above) is not ScopeState.ARCHIVED}
-    return scopes.c.id.in_(sorted(inside | administered | where.above | offered))
+    return one_of(scopes.c.id, sorted(inside | administered | where.above | offered))
 
 
 def _places(tx: ReadTx) -> tuple[set[int], frozenset[int]]:
@@ -191,7 +191,7 @@ def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     inside, administered = _places(tx)
     seen = sorted(inside | administered)
-    return or_(memberships.c.principal == tx.caller.key, memberships.c.scope.in_(seen))
+    return or_(memberships.c.principal == tx.caller.key, one_of(memberships.c.scope, seen))
 
 
 @decides(Projection)
@@ -209,12 +209,12 @@ def projections_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
     owned = select(objects.c.id).where(objects.c.owner.in_(mine))
-    things = select(objects.c.id).where(objects_seen(tx))
+    things = select(objects.c.id).where(or_(*objects_seen(tx)))
     places = select(scopes.c.id).where(scopes_seen(tx))
     _, administered = _places(tx)
     return or_(
         projections.c.object.in_(owned),
-        projections.c.scope.in_(sorted(administered)),
+        one_of(projections.c.scope, sorted(administered)),
         and_(
             projections.c.state == Place.ACTIVE.value,
             projections.c.object.in_(things),
