@@ -26,8 +26,11 @@ _FAST = json.JSONEncoder(
 )
 # What sends a text down the careful road: a number that is no short integer (behind a key, a
 # bracket or a comma), an escaped NUL, a character beyond the basic plane (UTF-16 order differs
-# from code point order). The same marks inside strings only cost time.
-_CAREFUL = re.compile(r'(?:":|[\[,]|^)-?(?:[0-9]+[.eE]|[0-9]{16})|\\u0000|[\U00010000-\U0010ffff]')
+# from code point order). The same marks inside strings only cost time. One pattern for all of
+# them took five times as long: `re` skips ahead only where it knows how every match begins.
+_NUMBER = re.compile(r'(?:":|\[|,)-?(?:[0-9]+[.eE]|[0-9]{16})')
+_ALONE = re.compile(r"-?(?:[0-9]+[.eE]|[0-9]{16})")
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|([\]}])')
@@ -55,7 +58,7 @@ def encode(value: object, depth: int = DEPTH) -> bytes:
         _check(value, depth)
         nowhere, problem = "", "is not JSON"
         raise NotCanonicalError(nowhere, problem) from None
-    if _CAREFUL.search(text) is not None:
+    if _careful(text):
         _check(value, depth)
         return rfc8785.dumps(cast("Any", value))
     if text.count("[") + text.count("{") > depth and _deep(text, depth):
@@ -77,6 +80,12 @@ def decode(data: bytes) -> JsonValue:
 def digest(salt: bytes, content: bytes) -> bytes:
     """SHA-256 over salt and content: who lacks the salt cannot guess small contents."""
     return hashlib.sha256(salt + content).digest()
+
+
+def _careful(text: str) -> bool:
+    if _NUMBER.search(text) is not None or "\\u0000" in text:
+        return True
+    return _ALONE.match(text) is not None or (not text.isascii() and bool(_BEYOND.search(text)))
 
 
 def _number(literal: str) -> int | float:

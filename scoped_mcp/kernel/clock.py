@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -48,6 +49,7 @@ class SystemEntropy:
         return secrets.token_bytes(size)
 
 
+@lru_cache(maxsize=256)  # a transaction writes its one moment in a dozen places
 def stamp(moment: datetime) -> str:
     """RFC 3339 in UTC with six digits: text order is time order."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

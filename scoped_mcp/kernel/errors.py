@@ -15,6 +15,7 @@ characters of it. `hint` says the next call to try.
 
 from __future__ import annotations
 
+import traceback
 from enum import StrEnum
 
 
@@ -111,3 +112,18 @@ class InternalError(ScopedError):
     """our fault; the id in the message finds it in the log."""
 
     code = Code.INTERNAL
+
+
+def outline(error: BaseException) -> str:
+    """What a log may say of an error and its causes: types and places.
+
+    Messages are left out: those of drivers, parsers and handlers quote what somebody stored.
+    """
+    lines: list[str] = []
+    one: BaseException | None = error
+    while one is not None:
+        lines.append(type(one).__name__)
+        frames = traceback.extract_tb(one.__traceback__)
+        lines += [f"  {f.filename}:{f.lineno} in {f.name}" for f in frames]
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    return "\n".join(lines)

@@ -7,7 +7,6 @@ A public id is a prefix and 16 lower-case base-32 characters: 80 random bits, no
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 ID_BYTES = 10
 _BODY = re.compile(r"[a-z2-7]{16}", re.ASCII)
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_SHIFTS = range(8 * ID_BYTES - 10, -1, -10)
 
 
 class Id(str):
@@ -40,8 +42,10 @@ class Id(str):
 
     @classmethod
     def of(cls, entropy: bytes) -> Self:
-        """Make an id from ten random bytes."""
-        return cls(f"{cls.prefix}_{base64.b32encode(entropy).decode().lower()}")
+        """Make an id from ten random bytes: their base 32 (RFC 4648 §6), in lower case."""
+        number = int.from_bytes(entropy, "big")
+        body = "".join([_PAIRS[number >> shift & 0x3FF] for shift in _SHIFTS])
+        return cls(f"{cls.prefix}_{body}")
 
     @classmethod
     def parse(cls, text: str) -> Self:

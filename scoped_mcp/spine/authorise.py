@@ -22,15 +22,11 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
 
 
-def _nothing(_command: Any, _tx: Any) -> View:  # noqa: ANN401 - never called
-    return View()
-
-
 UNKNOWN = Operation(
     name="unknown",
     command=Command[View],
     view=View,
-    handler=_nothing,
+    handler=lambda _command, _tx: View(),
     effect=Effect.READ,
     needs={},
     on="",

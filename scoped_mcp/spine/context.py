@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scoped_mcp.kernel.ids import EntryId
 from scoped_mcp.spine.caller import Origin
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Record:
 
     operation: str
     key: int
-    public_id: str
+    public_id: str = ""
     parent: str | None = None
     asked: dict[str, Any] = field(default_factory=lambda: {})
     arguments: bytes = b""
@@ -69,3 +70,9 @@ class Context:
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})
     memo: dict[Any, Any] = field(default_factory=lambda: {})
+
+    def name(self, record: Record) -> str:
+        """The id of a record's entry, drawn when its caller is known: from that stream (68)."""
+        if not record.public_id:
+            record.public_id = EntryId.of(self.entropy.draw(self.caller.principal, 10))
+        return record.public_id

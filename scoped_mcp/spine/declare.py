@@ -21,7 +21,6 @@ from scoped_mcp.kernel.ids import Id
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
-    from scoped_mcp.spine.tx import ReadTx
 
 
 class Access(IntEnum):
@@ -91,8 +90,21 @@ class Command(BaseModel, Generic[V_co]):
             raise ValueError(message) from None
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """The call that a repetition repeats: the number of its entry, and what it was about.
+
+    Attributes:
+        target: A public id; empty where it was about several things.
+    """
+
+    entry: int
+    target: str
+
+
 C = TypeVar("C", bound=Command[Any])
 Handler = Callable[[Any, Any], View]
+Again = Callable[[Any, Any, Earlier], View]
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,8 @@ class Operation:
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
-        again: How a repetition reads the result anew (ruling 19).
+        again: How a repetition reads the result anew (ruling 19), from the transaction, the command
+            and the earlier call; None where the result showed a token.
     """
 
     name: str
@@ -134,7 +147,7 @@ class Operation:
     tool: bool
     destructive: bool
     idempotent: bool
-    again: Callable[[ReadTx, str], View] | None
+    again: Again | None
     instance: Access
     authority: Authority | None = None
     pinned: bool = False
@@ -167,7 +180,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     tool: bool = True,
     destructive: bool = False,
     idempotent: bool = False,
-    again: Callable[[ReadTx, str], View] | None = None,
+    again: Again | None = None,
     instance: Access = Access.NONE,
     authority: Authority | None = None,
     pinned: bool = False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,6 +117,10 @@ def envelope(entity: Entity) -> bytes:
 
 def open_envelope(kind: type[Entity], content: bytes) -> Any:  # noqa: ANN401 - an instance of kind
     """The entity in a version's content."""
+    return _opened(kind, content) if kind.AUTHORITY else _open(kind, content)
+
+
+def _open(kind: type[Entity], content: bytes) -> Any:  # noqa: ANN401 - an instance of kind
     outer = cast("dict[str, Any]", canonical.decode(content))
     return kind.model_validate(
         {
@@ -127,6 +132,11 @@ def open_envelope(kind: type[Entity], content: bytes) -> Any:  # noqa: ANN401 - 
             "reason": outer["reason"],
         }
     )
+
+
+# The same bytes are the same frozen thing. Which bytes are current is read in each transaction:
+# what is remembered is only what they mean, for the few kinds of which every decision is made.
+_opened = lru_cache(maxsize=1_024)(_open)
 
 
 def row_of(entity: Entity, key_of: Callable[[str], int | None]) -> dict[str, Any]:

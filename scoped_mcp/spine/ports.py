@@ -24,7 +24,7 @@ sights         tenancy    access to objects, and which of their versions exist f
 shown_in       tenancy    the scopes in which objects are shown, of those the caller sees
 within         tenancy    a filter for what is shown in one scope
 decide         tenancy    access of the caller on one thing
-visible        tenancy    the same, as a filter for lists
+visible        tenancy    the same, as a filter for lists; a tuple where there are several ways
 expired        each room  whether any right ran out between two moments (ruling 54)
 permits        rules      the rules, once access is enough (default: what access allows)
 guards         extensions may refuse a command (contracts, quotas, rate limits)
@@ -39,6 +39,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import or_
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 Decide = Callable[["ReadTx", Any], "Access"]
-Visible = Callable[["ReadTx"], "ColumnElement[bool]"]
+Visible = Callable[["ReadTx"], "ColumnElement[bool] | tuple[ColumnElement[bool], ...]"]
+Filter = Callable[["ReadTx"], "ColumnElement[bool]"]
 D = TypeVar("D", bound=Callable[..., Any])
 
 
@@ -112,7 +115,7 @@ class Ports:
         default_factory=lambda: []
     )
     pinned: dict[type[Entity], Callable[[ReadTx, Any], bool]] = field(default_factory=lambda: {})
-    pinned_to: dict[type[Entity], Visible] = field(default_factory=lambda: {})
+    pinned_to: dict[type[Entity], Filter] = field(default_factory=lambda: {})
     heirs: Callable[[ReadTx, str], tuple[int, ...]] | None = None
     decide: dict[type[Entity], Decide] = field(default_factory=lambda: {})
     decide_id: dict[type[Id], Decide] = field(default_factory=lambda: {})
@@ -154,7 +157,13 @@ def filters(kind: type[Entity]) -> Callable[[D], D]:
     return hang
 
 
-def pins(kind: type[Entity], listed: Visible) -> Callable[[D], D]:
+def seen(tx: ReadTx, kind: type[Entity]) -> ColumnElement[bool]:
+    """What the caller sees of a kind, as one condition for the queries of other kinds."""
+    ways = ports.visible[kind](tx)
+    return or_(*ways) if isinstance(ways, tuple) else ways
+
+
+def pins(kind: type[Entity], listed: Filter) -> Callable[[D], D]:
     """Declare what of this kind a pinned credential sees: one by one, and `listed` as a filter."""
 
     def hang(function: D) -> D:

@@ -11,18 +11,19 @@ from sqlalchemy import bindparam, delete, insert, select
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.text import TOKEN
-from scoped_mcp.spine.declare import Effect
+from scoped_mcp.spine.declare import Earlier, Effect
 from scoped_mcp.storage.path import entries, registry, repetitions
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.declare import View
+    from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.parse import Request
-    from scoped_mcp.spine.tx import WriteTx
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 KEPT = timedelta(hours=24)
 LONGEST = 200
 _FIND = (
-    select(repetitions.c.arguments, registry.c.public_id)
+    select(repetitions.c.arguments, repetitions.c.entry, registry.c.public_id)
     .join_from(repetitions, entries, entries.c.id == repetitions.c.entry)
     .join(registry, registry.c.id == entries.c.target, isouter=True)
     .where(repetitions.c.credential == bindparam("credential"))
@@ -31,6 +32,12 @@ _FIND = (
 )
 _REMEMBER = insert(repetitions)
 _FORGET = delete(repetitions).where(repetitions.c.at <= bindparam("since"))
+_MADE = (
+    select(registry.c.public_id)
+    .where(registry.c.kind == bindparam("kind"))
+    .where(registry.c.entry.between(bindparam("first"), bindparam("last")))
+    .order_by(registry.c.id)
+)
 
 
 def find(tx: WriteTx, request: Request) -> View | None:
@@ -53,12 +60,21 @@ def find(tx: WriteTx, request: Request) -> View | None:
     if found.arguments != _digest(request):
         message = "this idempotency key was used for another call"
         raise ConflictError(message, hint="use a new key for every new call")
-    if operation.again is None or found.public_id is None:
+    if operation.again is None:
         message = "this call was done before and its answer cannot be shown again"
         raise ConflictError(message, hint="look at its effect instead, or call with a new key")
     tx.record.repeated = True
     tx.record.target = found.public_id
-    return operation.again(tx, found.public_id)
+    return operation.again(tx, request.command, Earlier(found.entry, found.public_id or ""))
+
+
+def made(tx: ReadTx, kind: type[Entity], earlier: Earlier, within: int = 0) -> list[str]:
+    """What of a kind the earlier call made, and as many operations within it, in that order.
+
+    The entries of operations within an operation follow its own, one after the other.
+    """
+    found = {"kind": kind.KIND, "first": earlier.entry, "last": earlier.entry + within}
+    return [str(row.public_id) for row in tx.rows(_MADE, found)]
 
 
 def remember(tx: WriteTx, request: Request, at: str) -> None:

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import stamp
-from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError
-from scoped_mcp.kernel.ids import EntryId, PrincipalId
+from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
+from scoped_mcp.kernel.ids import PrincipalId
 from scoped_mcp.spine import parse, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
@@ -174,10 +174,12 @@ class Spine:
             else:
                 outcome = await self.database.write(lambda conn: self._perform(conn, request))
         except ScopedError as error:
+            if error.code is Code.INTERNAL:
+                log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
             await self._trace_failure(request, error)
             raise
         except Exception as error:
-            log.exception("operation failed: %s", type(error).__name__)
+            log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
             failure = InternalError("something went wrong here; nothing was stored", retry=True)
             failure.hint = "try again; if it persists, give the operator the entry's id"
             await self._trace_failure(request, failure)
@@ -191,8 +193,8 @@ class Spine:
         failed = parse.Request(request.token, request.origin, request.operation, None, b"", failure)
         try:
             await self.database.write(lambda conn: self._perform(conn, failed))
-        except Exception:
-            log.exception("the failure could not be traced")
+        except Exception as error:  # noqa: BLE001 - it is logged, and the failure itself is raised
+            log.error("the failure could not be traced: %s", outline(error))  # noqa: TRY400 - same
 
     def _perform(self, conn: Conn, request: Request) -> Outcome:
         """Steps 1 to 8, on the database's thread, in one transaction."""
@@ -244,8 +246,7 @@ class Spine:
 
     def _record(self, context: Context, operation: Operation | None) -> Record:
         name = UNKNOWN.name if operation is None else operation.name
-        entropy = self._entropy.draw(context.caller.principal, 10)
-        record = Record(name, context.next_entry, EntryId.of(entropy))
+        record = Record(name, context.next_entry)
         context.next_entry += 1
         context.records.append(record)
         return record
@@ -313,7 +314,7 @@ class Spine:
         operation = operation_of(type(command))
         context = outer._context  # noqa: SLF001 - see above
         record = self._record(context, operation)
-        record.parent = outer.record.public_id
+        record.parent = context.name(outer.record)
         if operation.authority is not None:
             record.under, record.targets = operation.authority, targets
         inner = WriteTx(context, operation, record)

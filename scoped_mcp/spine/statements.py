@@ -7,10 +7,8 @@ from typing import Any
 from sqlalchemy import Select, bindparam, insert, select, update
 
 from scoped_mcp.spine.entity import Bound, Entity, bound
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import registry, version_contents, versions
-
-Query = Select[Any, Any]
-"""Keys and contents of things of one kind."""
 
 KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
@@ -28,22 +26,12 @@ INTACT = (
 REGISTER = insert(registry)
 VERSION = insert(versions)
 CONTENT = insert(version_contents)
-_PEEK: dict[type[Entity], Query] = {}
+_PEEK: dict[type[Entity], Select[Any, Any]] = {}
 _INSERT: dict[type[Entity], Any] = {}
 _UPDATE: dict[type[Entity], Any] = {}
 
 
-def everything(kind: type[Entity]) -> Query:
-    """Rows of a kind with their current content, without visibility: for decisions."""
-    table = bound(kind).table
-    return select(table.c.id, version_contents.c.content).join_from(
-        table,
-        version_contents,
-        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
-    )
-
-
-def peek_at(kind: type[Entity]) -> Query:
+def peek_at(kind: type[Entity]) -> Select[Any, Any]:
     """The row and content of one thing of a kind, by its public id."""
     if kind not in _PEEK:
         table = bound(kind).table

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scoped_mcp.kernel.errors import ScopedError
-    from scoped_mcp.spine.caller import Caller, Origin
+    from scoped_mcp.spine.caller import Origin
     from scoped_mcp.spine.context import Context, Record
     from scoped_mcp.storage.connection import Conn
 
@@ -62,6 +62,7 @@ def write(context: Context, head: Head, origin: Origin, refusal: ScopedError | N
     seq, previous = head.seq, head.hash
     for record in context.records:
         seq += 1
+        context.name(record)
         body = canonical.encode(_body(context, record, origin, refusal, seq, previous))
         previous = hashlib.sha256(body).digest()
         if record.authority:
@@ -163,8 +164,3 @@ def _columns(context: Context, record: Record, refusal: ScopedError | None) -> d
 
 def _outcome(refusal: ScopedError | None) -> str:
     return Outcome.DONE if refusal is None else outcome_of(refusal.code)
-
-
-def name_caller(caller: Caller) -> str:
-    """How logs name a caller: by id, never by what it stored."""
-    return f"{caller.principal}/{caller.session}"

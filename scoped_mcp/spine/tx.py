@@ -13,6 +13,7 @@ from scoped_mcp.kernel.ids import Id, urn
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.query import Query
 from scoped_mcp.spine.statements import (
     CONTENT,
     INTACT,
@@ -20,8 +21,6 @@ from scoped_mcp.spine.statements import (
     PUBLIC,
     REGISTER,
     VERSION,
-    Query,
-    everything,
     insert_of,
     peek_at,
     update_of,
@@ -107,7 +106,8 @@ class ReadTx:
     def select(self, kind: type[Entity]) -> Query:
         """Where a query for things of a kind starts: it carries the caller's visibility."""
         filters = ports.visible.get(kind)
-        found = everything(kind).where(false() if filters is None else filters(self))
+        ways = false() if filters is None else filters(self)
+        found = Query(kind, ways if isinstance(ways, tuple) else (ways,))
         if self.caller.environment is None:
             return found
         pinned = ports.pinned_to.get(kind)
@@ -158,6 +158,9 @@ class ReadTx:
 
     def access_to(self, public_id: str) -> Access:
         """What the caller may do with whatever the id names; NONE where it names nothing."""
+        return self.memo(("access", public_id), lambda: self._access_to(public_id))
+
+    def _access_to(self, public_id: str) -> Access:
         by_id = ports.decide_id.get(Id.by_prefix[public_id.partition("_")[0]])
         if by_id is not None:
             return by_id(self, public_id)
@@ -167,7 +170,9 @@ class ReadTx:
 
     def sees(self, public_id: str | None) -> bool:
         """Whether an id may stand in a view for this caller (ruling 34)."""
-        return public_id is not None and self.access_to(public_id) >= Access.READ
+        if public_id is None or public_id == self.caller.principal:
+            return public_id is not None  # nobody is hidden from itself
+        return self.access_to(public_id) >= Access.READ
 
     def get(self, kind: type[E], public_id: str, needs: Access = Access.READ) -> E:
         """A thing that the caller may use.
@@ -182,15 +187,15 @@ class ReadTx:
         return cast("E", entity)
 
     def page(
-        self, kind: type[E], statement: Query, limit: int, cursor: str | None, binding: object
+        self, kind: type[E], query: Query, limit: int, cursor: str | None, binding: object
     ) -> tuple[list[E], str | None]:
         """One page, newest first, and the cursor of the next; bound to caller and filters."""
         table = bound(kind).table
         bind = self.binding(binding)
         if cursor is not None:
             position = self.key(unseal(self._context.secret, bind, cursor))
-            statement = statement.where(table.c.id < position)
-        found = self.entities(kind, statement.order_by(table.c.id.desc()).limit(limit + 1))
+            query = query.where(table.c.id < position)
+        found = self.entities(kind, query.newest(limit + 1))
         more = len(found) > limit
         found = found[:limit]
         return found, seal(self._context.secret, bind, found[-1].id) if more else None
@@ -295,7 +300,9 @@ class WriteTx(ReadTx):
         if allowed is None:
             message = f"{self.operation.name} did not declare that it writes {entity.KIND}"
             raise TypeError(message)
-        before = self.peek(type(entity), entity.id)
+        # INVARIANT: the spine alone counts versions. A new thing has none, and if its id is taken
+        # the registry refuses it: no need to look for it first.
+        before = None if entity.version == 0 else self.peek(type(entity), entity.id)
         if before is None:
             return None
         covered = entity.id in self.record.targets
@@ -337,6 +344,7 @@ class WriteTx(ReadTx):
             }
         )
         self._context.entities[after.id] = after
+        self._context.memo.pop(("access", after.id), None)
         if after.AUTHORITY or _moves_rights(before, after):
             record.authority = True
             self._context.memo.clear()

@@ -20,6 +20,13 @@ def among(column: ColumnElement[Any], name: str = "keys") -> ColumnElement[bool]
     return column.in_(select(value).select_from(each(bindparam(name)).table_valued("value")))
 
 
+def one_of(column: ColumnElement[Any], numbers: Iterable[int]) -> ColumnElement[bool]:
+    """The same where the keys are known: one parameter, however many they are."""
+    each: Any = func.json_each
+    value = literal_column("value", Key)
+    return column.in_(select(value).select_from(each(keys(numbers)).table_valued("value")))
+
+
 def keys(numbers: Iterable[int]) -> str:
     """The parameter for `among`."""
     return json.dumps(list(numbers))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
@@ -26,18 +25,18 @@ if TYPE_CHECKING:
 
 HEAD = "0003"
 """The revision that this code reads and writes."""
-_REVISION = text("SELECT version_num FROM alembic_version")
+_REVISION = "SELECT version_num FROM alembic_version"
 
 
-def require_current(connection: Connection) -> None:
+def require_current(raw: driver.Raw) -> None:
     """Refuse to work on another schema than this code's: read in every transaction (ruling 56).
 
     Raises:
         InternalError: the schema is older or newer; the hint says what to run.
     """
     try:
-        revision = connection.execute(_REVISION).scalar()
-    except DBAPIError as error:
+        (revision,) = raw.execute(_REVISION).fetchone() or (None,)
+    except driver.dbapi.Error as error:
         raise driver.translate(error) from error
     if revision != HEAD:
         known = revision in {script.revision for script in _scripts().walk_revisions()}
@@ -52,7 +51,7 @@ def current(path: Path) -> str | None:
         found = connection.exec_driver_sql(
             "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
         ).first()
-        return None if found is None else str(connection.execute(_REVISION).scalar())
+        return None if found is None else str(connection.exec_driver_sql(_REVISION).scalar())
 
 
 def create(path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import time
 from collections import deque
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
+QUIET = "scoped_mcp"
+logging.getLogger(f"sqlalchemy.engine.Engine.{QUIET}").setLevel(logging.WARNING)  # or rows show
 BATCH = 64
 READERS = 2
 STOP_SECONDS = 5.0  # for a thread that could not open its connection
@@ -79,7 +82,7 @@ class _Thread(aiosqlite.Connection):
 
     async def run(self, work: Callable[[], T]) -> T:
         execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._execute)  # pyright: ignore[reportUnknownMemberType]
-        return await execute(work)
+        return await execute(lambda: work())  # noqa: PLW0108 - aiosqlite logs what it is handed
 
 
 class _Link:
@@ -114,6 +117,8 @@ class _Link:
             creator=lambda: raw,
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
+            logging_name=QUIET,
+            hide_parameters=True,  # errors may be printed, and parameters are what people stored
         )
         self.connection = self._engine.connect()
         if not self._reader:
@@ -160,7 +165,7 @@ class SQLiteDatabase:
         try:
             for link in (self._writer, *self._readers):
                 await link.open()
-            await self._writer.run(lambda: require_current(self._connection(self._writer)))
+            await self._writer.run(lambda: require_current(_raw(self._writer)))
         except BaseException as error:  # noqa: BLE001 - raised again, in our words
             await self._shut()
             raise driver.translate(error) from None
@@ -239,17 +244,17 @@ class SQLiteDatabase:
         return results
 
     def _together(self, batch: list[_Work]) -> list[_Result]:
-        connection = self._connection(self._writer)
+        raw = _raw(self._writer)
         try:
             self._take_turn()
-            self._look_for_company(connection)
-            require_current(connection)
+            self._look_for_company(raw)
+            require_current(raw)
         except (ScopedError, *_TROUBLE) as error:  # busy, or another schema
             self._abandon()
             raise _NotBegunError(error) from error
-        conn = Conn(connection)
+        conn = Conn(self._connection(self._writer))
         results = [self._one(conn, work) for work in batch]
-        connection.exec_driver_sql("COMMIT")
+        raw.execute("COMMIT")
         if time.monotonic() < self._company_until:
             time.sleep(COMPANY_PAUSE)
         return results
@@ -270,12 +275,13 @@ class SQLiteDatabase:
 
     def _still_inside(self, cause: BaseException | None) -> None:
         """A full disk or RAISE(ROLLBACK) ends the outer transaction behind our back."""
-        if not cast("driver.Raw", self._writer.raw).in_transaction:
+        if not _raw(self._writer).in_transaction:
             raise _LostError from cause
 
     def _abandon(self) -> None:
-        if cast("driver.Raw", self._writer.raw).in_transaction:
-            self._connection(self._writer).exec_driver_sql("ROLLBACK")
+        raw = _raw(self._writer)
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
 
     def _take_turn(self) -> None:
         """Begin, when no other process writes.
@@ -283,7 +289,7 @@ class SQLiteDatabase:
         SQLite's own wait sleeps up to 0.1 s between two tries: beside a process that writes without
         pause it waited 9 s for what ours has in milliseconds.
         """
-        raw = cast("driver.Raw", self._writer.raw)
+        raw = _raw(self._writer)
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -295,29 +301,33 @@ class SQLiteDatabase:
             else:
                 return
 
-    def _look_for_company(self, connection: Connection) -> None:
-        version = int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+    def _look_for_company(self, raw: driver.Raw) -> None:
+        version = int(raw.execute("PRAGMA data_version").fetchone()[0])
         if self._data_version not in (0, version):
             self._company_until = time.monotonic() + COMPANY_SECONDS
         self._data_version = version
 
     def _snapshot(self, link: _Link, work: Callable[[Conn], T]) -> T:
-        connection = self._connection(link)
-        connection.exec_driver_sql("BEGIN")
+        raw = _raw(link)
+        raw.execute("BEGIN")
         try:
-            require_current(connection)
-            return work(Conn(connection))
+            require_current(raw)
+            return work(Conn(self._connection(link)))
         except (DBAPIError, driver.dbapi.Error) as error:
             raise driver.translate(error) from error
         except StopIteration as error:  # a future refuses it, and its caller would hang
             raise RuntimeError(_STOPPED) from error
         finally:
-            if cast("driver.Raw", link.raw).in_transaction:
-                connection.exec_driver_sql("ROLLBACK")
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
 
     @staticmethod
     def _connection(link: _Link) -> Connection:
         return cast("Connection", link.connection)
+
+
+def _raw(link: _Link) -> driver.Raw:
+    return cast("driver.Raw", link.raw)
 
 
 def _require_usable(path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scoped_mcp.faces.mcp import credentials
+from scoped_mcp.faces.mcp import build, credentials
 from tests.faces.conftest import rpc
 
 if TYPE_CHECKING:
     from fastmcp.client import Client
 
+    from tests.conftest import Home
     from tests.faces.conftest import Face
 
 ERAS = ["legacy", "2026-07-28"]
@@ -41,6 +42,20 @@ async def test_a_tool_answers_structured_content_and_the_same_as_text(
         got = await client.call_tool("object_get", {"id": made.structured_content["id"]})
     assert got.structured_content["data"] == NOTE["data"]
     assert got.structured_content["access"] == "owner"
+
+
+async def test_a_program_that_calls_the_server_itself_is_answered_like_a_client(
+    house: Home,
+) -> None:
+    server = build(house.scoped, token=house.root_token)
+    made = await server.call_tool("object_create", NOTE)
+    assert made.structured_content is not None
+    assert made.structured_content["access"] == "owner"
+    for tool, code in (("object_get", "invalid"), ("no_such_tool", "not_found")):
+        refusal = await server.call_tool(tool, {})
+        assert refusal.is_error
+        assert refusal.structured_content is not None
+        assert refusal.structured_content["error"]["code"] == code
 
 
 @pytest.mark.parametrize("era", ERAS)

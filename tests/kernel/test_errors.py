@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scoped_mcp.kernel import errors
-from scoped_mcp.kernel.errors import Code, Outcome, ScopedError, outcome_of
+from scoped_mcp.kernel.errors import Code, Outcome, ScopedError, outcome_of, outline
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
@@ -31,3 +31,27 @@ def test_every_code_has_an_outcome() -> None:
     denied = {Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.DENIED, Code.LIMITED}
     for code in Code:
         assert outcome_of(code) is (Outcome.DENIED if code in denied else Outcome.FAILED)
+
+
+def test_an_outline_says_what_went_wrong_where_and_quotes_nobody() -> None:
+    def fails() -> None:
+        try:
+            int("a secret")
+        except ValueError as error:
+            message = "another secret"
+            raise RuntimeError(message) from error
+
+    with pytest.raises(RuntimeError) as caught:
+        fails()
+    said = outline(caught.value)
+    assert re.findall("^[A-Z].*$", said, re.MULTILINE) == ["RuntimeError", "ValueError"]
+    assert said.count(" in fails") == 2
+    assert "secret" not in said
+
+
+def test_an_outline_ends_where_an_error_hides_what_was_before() -> None:
+    error = KeyError("a secret")
+    error.__context__, error.__suppress_context__ = ValueError("hidden"), True
+    assert outline(error) == "KeyError"
+    error.__suppress_context__ = False
+    assert outline(error) == "KeyError\nValueError"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -27,6 +28,11 @@ def test_what_is_made_is_read_back(kind: type[Id], drawn: bytes) -> None:
 @given(entropy, entropy)
 def test_eighty_bits_are_all_kept(one: bytes, other: bytes) -> None:
     assert (ObjectId.of(one) == ObjectId.of(other)) == (one == other)
+
+
+@given(entropy)
+def test_the_body_is_rfc_4648_base_32_in_lower_case(drawn: bytes) -> None:
+    assert ObjectId.of(drawn) == f"obj_{base64.b32encode(drawn).decode().lower()}"
 
 
 WRONG = [

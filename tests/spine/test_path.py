@@ -165,6 +165,39 @@ class TestSteps:
             await bob.call("probe.try", {"text": note["id"]})
         await alice.call("probe.try", {"text": note["id"]})
 
+    async def test_a_handler_that_writes_what_it_read_long_ago_overwrites_nothing(
+        self, house: Home, alice: Session, operation: Declare
+    ) -> None:
+        kept: list[Object] = []
+
+        def handler(cmd: Probe, tx: Any) -> Done:
+            kept[:] = kept or [tx.get(Object, cmd.text)]
+            return Done(made=tx.put(kept[0].but(data={"n": "old"})).id)
+
+        operation(handler, writes={Object: Access.NONE})
+        note = (await alice.call("object.create", {"type": "note", "data": {}}))["id"]
+        await alice.call("probe.try", {"text": note})
+        before = await _state(house)
+        with refused("internal"):
+            await alice.call("probe.try", {"text": note})
+        assert await _state(house) == before
+
+    async def test_what_the_database_refuses_is_undone_and_traced_as_failed(
+        self, house: Home, alice: Session, operation: Declare
+    ) -> None:
+        """Two versions of one thing in one entry: its guard says no (ruling 61)."""
+
+        def handler(_cmd: Probe, tx: Any) -> Done:
+            return Done(made=tx.put(tx.put(_object(tx)).but(tags=("a",))).id)
+
+        operation(handler, writes={Object: Access.NONE})
+        before = await _state(house)
+        with refused("internal"):
+            await alice.call("probe.try")
+        assert await _state(house) == before
+        newest = (await alice.call("audit.list"))["items"][0]
+        assert (newest["operation"], newest["outcome"]) == ("probe.try", "failed")
+
     async def test_an_operation_without_a_face_is_nobody_s_to_call(
         self, house: Home, alice: Session
     ) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.run import Spine
 
 OPERATION = "promotion.request"
+TOOL = "promotion_request"
 QUESTION = "confirm"
 SECONDS = 300.0
 _FORM: dict[str, Any] = parse_elicit_response_type(bool).schema

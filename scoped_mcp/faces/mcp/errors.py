@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastmcp.tools import ToolResult
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
 
@@ -18,19 +17,17 @@ UNAUTHENTICATED = -32001
 _HIDDEN = frozenset({Code.NOT_FOUND, Code.DENIED, Code.INVALID})
 
 
-def result(content: dict[str, Any], *, is_error: bool = False) -> ToolResult:
+def result(content: dict[str, Any], *, is_error: bool = False) -> CallToolResult:
     """Structured content and the same as JSON text, for clients that read only one of the two."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return ToolResult.from_mcp_result(
-        CallToolResult(
-            content=[TextContent(type="text", text=text)],
-            structured_content=content,
-            is_error=is_error,
-        )
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=content,
+        is_error=is_error,
     )
 
 
-def refusal(error: ScopedError) -> ToolResult:
+def refusal(error: ScopedError) -> CallToolResult:
     """The refusal of a tool call: a result that the model can read and act upon."""
     return result(
         {

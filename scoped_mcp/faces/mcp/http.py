@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from scoped_mcp.app import Scoped
 
 PATH = "/mcp"
+GARBAGE = (10_000, 20, 20)  # new objects before a look at them, and looks before one at older ones
 GRACE_SECONDS = 4  # of the ten that a stop may take
 
 
@@ -110,8 +112,26 @@ async def serve_on(
     server = _Server(config, ready)
     if stopper is not None:
         stopper(lambda: server.handle_exit(signal.SIGTERM, None))
-    async with scoped.working():
-        await server.serve(sockets=[bound])
+    with _settled_memory():
+        async with scoped.working():
+            await server.serve(sockets=[bound])
+
+
+@contextlib.contextmanager
+def _settled_memory() -> Generator[None]:
+    """What is there now stays: the garbage collector need not walk modules and schemas again.
+
+    Doing so took it a fifth of the time of a call.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def bind(host: str, port: int) -> socket.socket:

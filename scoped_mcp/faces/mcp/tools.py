@@ -17,6 +17,8 @@ from scoped_mcp.spine.declare import Effect, Operation, catalogue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mcp_types import CallToolResult
+
     from scoped_mcp.faces.mcp.credentials import Credentials
     from scoped_mcp.faces.mcp.metrics import Metrics
     from scoped_mcp.spine.caller import Origin
@@ -48,17 +50,25 @@ class Caller:
         self._metrics.count(name, "done")
         return view.model_dump(mode="json", exclude_none=True)
 
-    async def answer(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+    async def answer(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
         """The same as the result of a tool; a refusal is a result too."""
         try:
-            if name != confirming.OPERATION:
-                return errors.result(await self.call(name, arguments))
+            return errors.result(await self.call(name, arguments))
+        except ScopedError as error:
+            return errors.refusal(error)
+
+    async def answer_here(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """The same where there is a context: what the house wants confirmed is asked first."""
+        if name != confirming.OPERATION:
+            return ToolResult.from_mcp_result(await self.answer(name, arguments))
+        try:
             asked = await confirming.ask(self.spine, self._credentials.proof(), arguments, origin())
             if not isinstance(asked, confirming.Answered):
                 return asked
-            return errors.result(await self.call(name, arguments, asked.origin))
+            done = errors.result(await self.call(name, arguments, asked.origin))
         except ScopedError as error:
-            return errors.refusal(error)
+            done = errors.refusal(error)
+        return ToolResult.from_mcp_result(done)
 
 
 class OperationTool(Tool):
@@ -98,7 +108,7 @@ class OperationTool(Tool):
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         """Call the operation with the arguments as they came."""
-        return await self._caller.answer(self._operation, arguments)
+        return await self._caller.answer_here(self._operation, arguments)
 
 
 def operation_tools(caller: Caller) -> dict[str, OperationTool]:

@@ -49,12 +49,15 @@ class EntryPage(View):
 
 
 class EntryDetail(EntryView):
-    """One entry with what was asked (for its actor and sponsors) and its place (for auditors)."""
+    """One entry with what was asked (for its actor and sponsors) and its place (for auditors).
+
+    `sponsors` says who answers for the actor, nearest first: for those readers.
+    """
 
     asked: dict[str, JsonValue] | None = None
     client: str | None = None
     trace: str | None = None
-    sponsors: tuple[str, ...] = ()
+    sponsors: tuple[str, ...] | None = None
     owner: str | None = None
     chain: int | None = None
     seq: int | None = None

@@ -58,7 +58,12 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     toolset="audit",
 )
 def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
-    """What was asked is for its actor and sponsors; its place in the chain for auditors."""
+    """What was asked is for its actor and sponsors; its place in the chain for auditors.
+
+    Who answers for the actor is for the same readers, sponsors and auditors, and nobody else: that
+    a principal exists is known to all, whose it is only to itself, to them and to its admins, as in
+    `principal_get`. Others who see an entry, because it is about their things, see who acted.
+    """
     row = store.find(tx, cmd.id)
     body = cast("dict[str, Any]", canonical.decode(row.body))
     detail: dict[str, Any] = {}
@@ -66,19 +71,20 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
         own = body["principal"] == tx.caller.principal
         asked = body["asked"] if own else _asked(tx, body["asked"])
         detail |= {"asked": asked, "client": body["client"], "trace": body["trace"]}
+        detail["sponsors"] = tuple(body["sponsors"])
     if store.sees_all(tx):
         detail |= {
             "client": body["client"],
+            "sponsors": tuple(body["sponsors"]),
             "chain": row.chain,
             "seq": row.seq,
             "hash": row.hash.hex(),
             "previous": body["prev"],
             "arguments": body["arguments"],
         }
-    sponsors = tuple(one for one in body["sponsors"] if tx.sees(one))
     named = _resolved(tx, body["owner"]) and _resolved(tx, body["target"])
     owner = body["owner"] if named else None
-    return EntryDetail(**_entry(tx, row), **detail, sponsors=sponsors, owner=owner)
+    return EntryDetail(**_entry(tx, row), **detail, owner=owner)
 
 
 @handles(

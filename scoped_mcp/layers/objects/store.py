@@ -11,7 +11,7 @@ from scoped_mcp.layers.objects.model import Object, ObjectState
 from scoped_mcp.layers.objects.tables import objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import Sight, ports
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import entries, version_contents, versions
 
 if TYPE_CHECKING:

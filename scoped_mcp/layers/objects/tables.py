@@ -17,7 +17,7 @@ objects = state_table(
     ref("original", nullable=True),
     Column("state", Words, nullable=False),
     ref("transfer_to", nullable=True),
-    Index("ix_objects_owner", "owner", "state", "id"),
+    Index("ix_objects_owner", "owner", "home", "state", "id"),
     Index("ix_objects_owner_name", "owner", "name"),
     Index("ix_objects_home", "home", "state", "id"),
     Index("ix_objects_origin", "origin", "home"),

@@ -25,6 +25,7 @@ from scoped_mcp.spine.declare import Access, Effect, catalogue, handles
 from scoped_mcp.spine.entity import kind_named
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -118,6 +119,10 @@ def list_(cmd: ListRegistrations, tx: ReadTx) -> Registrations:
     return Registrations(items=tuple(_view(tx, t.id) for t in shown), next_cursor=cursor)
 
 
+def _as_it_is(tx: ReadTx, _cmd: SetLifecycle, earlier: Earlier) -> Registration:
+    return _view(tx, earlier.target)
+
+
 @handles(
     SetLifecycle,
     name="registry.set_lifecycle",
@@ -130,6 +135,7 @@ def list_(cmd: ListRegistrations, tx: ReadTx) -> Registrations:
     writes={Kind: Access.READ, DeclaredOperation: Access.READ},
     toolset="admin",
     idempotent=True,
+    again=_as_it_is,
 )
 def set_lifecycle(cmd: SetLifecycle, tx: WriteTx) -> Registration:
     """Legal moves only."""

@@ -13,7 +13,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Access, catalogue
 from scoped_mcp.spine.ports import decides, filters
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import entries, registry
 
 if TYPE_CHECKING:

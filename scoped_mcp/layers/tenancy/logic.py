@@ -13,7 +13,7 @@ member of one below  READ                    read
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scoped_mcp.layers.tenancy.model import Role, ScopeState
 from scoped_mcp.spine.declare import Access
@@ -35,8 +35,7 @@ ACCESS = {
 LEVEL = {"read": Access.READ, "write": Access.WRITE, "admin": Access.ADMIN}
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A scope as decisions need it. Keys are registry keys."""
 
     key: int
@@ -83,11 +82,14 @@ def chain(key: int, nodes: Mapping[int, Node]) -> list[Node]:
 
 def state_of(key: int, nodes: Mapping[int, Node]) -> ScopeState:
     """The state in force: archived or frozen from above counts."""
-    states = {node.state for node in chain(key, nodes)}
-    for state in (ScopeState.ARCHIVED, ScopeState.FROZEN):
-        if state in states:
-            return state
-    return ScopeState.ACTIVE
+    found, at = ScopeState.ACTIVE, nodes.get(key)
+    while at is not None:
+        if at.state is ScopeState.ARCHIVED:
+            return at.state
+        if at.state is ScopeState.FROZEN:
+            found = at.state
+        at = None if at.parent is None else nodes.get(at.parent)
+    return found
 
 
 def standing(roles: Mapping[int, Role], nodes: Mapping[int, Node]) -> Standing:

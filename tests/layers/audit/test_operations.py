@@ -231,6 +231,28 @@ class TestWhoSees:
         assert await _trail(mallory, principal=made["principal"]["id"]) == []
         assert await _trail(helper, principal=await _me(alice)) == []
 
+    async def test_whose_an_agent_is_stands_in_its_entries_for_itself_sponsors_and_auditors(
+        self, house: Home, alice: Session, bob: Session
+    ) -> None:
+        """Others whose things it touched see who acted, and no more than `principal_get` says."""
+        helper = await house.agent("h", of=alice)
+        deep = await house.agent("d", of=helper)
+        scope = (await bob.call("scope.create", {"name": "s"}))["id"]
+        place = {"scope": scope, "principal": await _me(deep), "role": "viewer"}
+        await bob.call("scope.add_member", place | {"principal": await _me(helper)})
+        await bob.call("scope.add_member", place | {"principal": await _me(alice)})
+        await bob.call("scope.add_member", place)
+        await deep.call("scope.get", {"id": scope})
+        entry = (await _trail(bob, principal=await _me(deep), about=scope))[0]
+        detail = await _entry(bob, entry["id"])
+        assert detail["principal"] == await _me(deep)
+        known = await bob.call("principal.get", {"id": await _me(deep)})
+        assert detail.keys().isdisjoint({"sponsors", "asked"})
+        assert "sponsor" not in known
+        for reader in (deep, helper, alice, house.root):
+            detail = await _entry(reader, entry["id"])
+            assert detail["sponsors"] == [await _me(helper), await _me(alice)]
+
     async def test_root_auditors_see_everything_and_positions_are_theirs_alone(
         self, house: Home, alice: Session, bob: Session
     ) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from scoped_mcp import Scoped, Session
 from scoped_mcp.kernel.limits import Limits
+from scoped_mcp.spine.caller import External
 from tests.conftest import FixedClock, Home
 from tests.sample import WEEK, refused
 
@@ -612,17 +613,37 @@ class TestTokens:
 class TestLinks:
     """Ruling 10: the mapping is the credential."""
 
+    ASKED: ClassVar[dict[str, str]] = {"issuer": "https://login.example.com", "subject": "1"}
+
     async def test_an_identity_leads_to_one_principal_until_its_link_is_revoked(
+        self, house: Home, alice: Session
+    ) -> None:
+        root = house.root
+        linked = await root.call("identity.link", self.ASKED | {"principal": await _me(root)})
+        erin = await root.call("principal.create", {"name": "erin"})
+        with refused("conflict"):
+            await root.call("identity.link", self.ASKED | {"principal": erin["id"]})
+        with refused("denied"):
+            await root.call("identity.link", self.ASKED | {"principal": await _me(alice)})
+        await root.call("token.revoke", {"id": linked["id"]})
+        await root.call("identity.link", self.ASKED | {"principal": erin["id"]})
+
+    async def test_nobody_squats_an_identity_that_may_be_somebody_else_s(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
-        asked = {"issuer": "https://login.example.com", "subject": "1"}
-        linked = await alice.call("identity.link", asked | {"principal": await _me(alice)})
+        """Nothing proves whose it is; who came in with one is linked to it already."""
+        proof = External("https://login.example.com", "2", house.clock.now() + timedelta(hours=1))
+        asked = {"issuer": proof.issuer, "subject": proof.subject}
+        erin = await house.root.call("principal.create", {"name": "erin"})
+        await house.root.call(
+            "identity.link", asked | {"principal": erin["id"], "toolsets": ["core", "admin"]}
+        )
+        linked = await house.scoped.session(proof)
+        for session in (alice, bob, linked):
+            with refused("denied"):
+                await session.call("identity.link", self.ASKED | {"principal": await _me(session)})
         with refused("conflict"):
-            await bob.call("identity.link", asked | {"principal": await _me(bob)})
-        with refused("denied"):
-            await bob.call("identity.link", asked | {"principal": await _me(alice)})
-        await alice.call("token.revoke", {"id": linked["id"]})
-        await bob.call("identity.link", asked | {"principal": await _me(bob)})
+            await house.root.call("identity.link", asked | {"principal": house.id("root")})
 
     async def test_links_are_made_on_leap_days_too(self, tmp_path: Path) -> None:
         clock = FixedClock(datetime(2028, 2, 29, tzinfo=UTC))

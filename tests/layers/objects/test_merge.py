@@ -98,8 +98,8 @@ def test_nothing_that_a_side_changed_is_lost(documents: Any) -> None:
             if any(path == c or path.startswith(f"{c}/") for c in clashing):
                 continue
             mine, result = at(side, path), at(merged.value, path)
-            if mine == {} and isinstance(result, dict):
-                continue  # an emptied object into which the other side put something
+            if isinstance(mine, dict) and isinstance(result, dict):
+                continue  # looked into: its own members are compared
             assert equal(mine, result), path
 
 

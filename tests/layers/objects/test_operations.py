@@ -38,6 +38,27 @@ async def _shared(
     return note, scope["id"]
 
 
+async def test_pages_show_what_is_seen_in_any_way_once_and_newest_first(house: Home) -> None:
+    alice, bob = await house.user("alice"), await house.user("bob")
+    first, scope = await _shared(bob, alice)
+    seen = [first]
+    for _ in range(3):
+        shown, offered, both = [await _note(bob) for _ in range(3)]
+        for one in (shown, both):
+            await bob.call("object.share", {"object": one, "scope": scope})
+        for one in (offered, both):
+            await bob.call("object.transfer", {"id": one, "to": house.id("alice")})
+        await _note(bob)
+        seen += [shown, offered, both, await _note(alice)]
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while not found or cursor:
+        page = await alice.call("object.list", {"limit": 5, **cursor})
+        found += [one["id"] for one in page["items"]]
+        cursor = {"cursor": page["next_cursor"]} if "next_cursor" in page else {}
+    assert found == seen[::-1]
+
+
 async def _get(session: Session, note: str, **more: Any) -> dict[str, Any]:
     return await session.call("object.get", {"id": note} | more)
 

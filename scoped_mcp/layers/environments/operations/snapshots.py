@@ -34,6 +34,7 @@ from scoped_mcp.spine.declare import Access, Authority, Effect, handles
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -49,8 +50,12 @@ def _view(one: Snapshot) -> SnapshotView:
     )
 
 
-def _again(tx: ReadTx, public_id: str) -> SnapshotView:
-    return _view(tx.get(Snapshot, public_id))
+def _again(tx: ReadTx, _cmd: object, earlier: Earlier) -> SnapshotView:
+    return _view(tx.get(Snapshot, earlier.target))
+
+
+def _restored(tx: ReadTx, _cmd: object, earlier: Earlier) -> EnvironmentView:
+    return view(tx, tx.get(Environment, tx.get(Snapshot, earlier.target).environment))
 
 
 def _digest(
@@ -138,6 +143,7 @@ def list_(cmd: ListSnapshots, tx: ReadTx) -> SnapshotPage:
     toolset="temporal",
     destructive=True,
     pinned=True,
+    again=_restored,
 )
 def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
     """Everything that was there has a new version; what came since is deleted.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scoped_mcp.layers.objects import NewObject
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -56,8 +57,8 @@ def _view(tx: ReadTx, one: Template) -> TemplateView:
     )
 
 
-def _again(tx: ReadTx, public_id: str) -> TemplateView:
-    return _view(tx, tx.get(Template, public_id))
+def _again(tx: ReadTx, _cmd: object, earlier: Earlier) -> TemplateView:
+    return _view(tx, tx.get(Template, earlier.target))
 
 
 def _seeds(things: Iterable[NewObject]) -> tuple[Seed, ...]:

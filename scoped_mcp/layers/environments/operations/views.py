@@ -20,6 +20,7 @@ from scoped_mcp.layers.objects import Object
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx
 
 
@@ -67,9 +68,9 @@ def _imports(tx: ReadTx, one: Environment) -> tuple[ImportView, ...]:
     return tuple(found)
 
 
-def again(tx: ReadTx, public_id: str) -> EnvironmentView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> EnvironmentView:
     """The answer to a repetition: the environment as it is now."""
-    return view(tx, tx.get(Environment, public_id))
+    return view(tx, tx.get(Environment, earlier.target))
 
 
 def require_active(tx: ReadTx, one: Environment) -> None:

@@ -23,7 +23,7 @@ from scoped_mcp.layers.objects import Object, objects
 from scoped_mcp.layers.tenancy import Membership, Scope, ScopeKind, memberships, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import kind_of
-from scoped_mcp.spine.ports import decides, filters, pins, ports
+from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
 from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def import_access(tx: ReadTx, one: Import) -> Access:
 def imports_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     within = select(environments.c.id).where(environments_seen(tx))
-    things = select(objects.c.id).where(ports.visible[Object](tx))
+    things = select(objects.c.id).where(seen(tx, Object))
     return and_(imports.c.environment.in_(within), imports.c.object.in_(things))
 
 
@@ -187,7 +187,7 @@ def template_access(tx: ReadTx, one: Template) -> Access:
 def templates_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     owned = templates.c.owner.in_(_mine(tx, tx.caller.principal))
-    places = select(scopes.c.id).where(ports.visible[Scope](tx))
+    places = select(scopes.c.id).where(seen(tx, Scope))
     shown = and_(templates.c.state == TemplateState.ACTIVE.value, templates.c.scope.in_(places))
     administered = templates.c.scope.in_(tenancy.administered(tx))
     return or_(owned, shown, administered)

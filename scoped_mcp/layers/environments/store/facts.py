@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, select  # noqa: TID251 - facts are what visibility is made of
+from sqlalchemy import bindparam, case, exists, select  # noqa: TID251 - facts are what visibility is made of
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import moment, stamp
@@ -20,13 +20,13 @@ from scoped_mcp.layers.environments.model import (
 from scoped_mcp.layers.environments.tables import environments, imports, snapshots, templates
 from scoped_mcp.layers.objects import Object, ObjectState, objects
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, sizes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scoped_mcp.spine.statements import Query
+    from scoped_mcp.spine.query import Query
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 for _kind, _table in (
@@ -178,13 +178,13 @@ def template_named(tx: ReadTx, owner: str, name: str) -> Template | None:
 
 def in_state(tx: ReadTx, query: Query, state: str | None) -> Query:
     """Those in a state in force; those that are open where none is named."""
-    found = query.join(last_seen, last_seen.c.id == environments.c.id)
     there = environments.c.state != EnvironmentState.DISCARDED.value
     if state == EnvironmentState.DISCARDED.value:
-        return found.where(~there)
+        return query.where(~there)
+    alive = exists().where(last_seen.c.id == environments.c.id, last_seen.c.until > stamp(tx.now))
     if state == logic.EXPIRED:
-        return found.where(there, last_seen.c.until <= stamp(tx.now))
-    found = found.where(there, last_seen.c.until > stamp(tx.now))
+        return query.where(there, ~alive)
+    found = query.where(there, alive)
     return found if state is None else found.where(environments.c.state == state)
 
 

@@ -30,6 +30,7 @@ from scoped_mcp.spine.declare import Access, Effect, handles
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
@@ -86,9 +87,9 @@ def end(tx: ReadTx, public_id: str | None) -> EndView:
     return EndView(kind=kind, id=public_id, name=name)
 
 
-def again(tx: ReadTx, public_id: str) -> ChannelView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> ChannelView:
     """The answer to a repetition: the channel as it is now."""
-    return view(tx, tx.get(Channel, public_id))
+    return view(tx, tx.get(Channel, earlier.target))
 
 
 @handles(

@@ -34,6 +34,7 @@ from scoped_mcp.spine.declare import Access, Effect, handles
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -76,13 +77,13 @@ def _placement(tx: ReadTx, one: Placement) -> PlacementView:
     )
 
 
-def again(tx: ReadTx, public_id: str) -> PlacementView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PlacementView:
     """The answer to a repetition: the place as it is now."""
-    return _placement(tx, tx.get(Placement, public_id))
+    return _placement(tx, tx.get(Placement, earlier.target))
 
 
-def _pipeline_again(tx: ReadTx, public_id: str) -> PipelineView:
-    return view(tx, tx.get(Pipeline, public_id))
+def _pipeline_again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PipelineView:
+    return view(tx, tx.get(Pipeline, earlier.target))
 
 
 @handles(

@@ -48,7 +48,7 @@ def routes(cmd: FindRoutes, tx: ReadTx) -> RoutesView:
     if cmd.to is not None:
         _place(tx, cmd.to)
     found = tx.select(Channel).where(channels.c.state == ChannelState.ACTIVE.value)
-    known = tx.entities(Channel, found.order_by(channels.c.id.desc()).limit(CHANNELS))
+    known = tx.entities(Channel, found.newest(CHANNELS))
     by_id: dict[str, Channel] = {
         one.id: one
         for one in known

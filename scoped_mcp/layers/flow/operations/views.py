@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from scoped_mcp.layers.flow.store import Landing
     from scoped_mcp.layers.objects import Conflict
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx
 
 
@@ -61,9 +62,9 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
     )
 
 
-def again(tx: ReadTx, public_id: str) -> PromotionView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PromotionView:
     """The answer to a repetition: the promotion as it is now."""
-    return view(tx, tx.get(Promotion, public_id))
+    return view(tx, tx.get(Promotion, earlier.target))
 
 
 def _asker(tx: ReadTx, one: Promotion, asker: identity.Principal) -> AskerView:

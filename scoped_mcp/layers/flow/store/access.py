@@ -21,8 +21,8 @@ from scoped_mcp.layers.flow.tables import channels, pipelines, placements, promo
 from scoped_mcp.layers.objects import Object, objects
 from scoped_mcp.layers.tenancy import Role, Scope
 from scoped_mcp.spine.declare import Access
-from scoped_mcp.spine.ports import decides, filters, pins, ports
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.ports import decides, filters, pins, seen
+from scoped_mcp.spine.query import everything
 
 if TYPE_CHECKING:
     from scoped_mcp.kernel.ids import PrincipalId
@@ -142,7 +142,7 @@ def placement(tx: ReadTx, one: Placement) -> Access:
 @filters(Placement)
 def placements_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    things = select(objects.c.id).where(ports.visible[Object](tx))
+    things = select(objects.c.id).where(seen(tx, Object))
     places = placements.c.owner.in_(sorted(_readable(tx)))
     return and_(places, placements.c.object.in_(things))
 
@@ -169,7 +169,7 @@ def promotions_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     where = tenancy.standing_of(tx, tx.caller.principal)
     own = sorted(k for k, role in where.roles.items() if role in {Role.ADMIN, Role.OWNER})
-    inside = select(environments.environments.c.id).where(ports.visible[Environment](tx))
+    inside = select(environments.environments.c.id).where(seen(tx, Environment))
     if tx.caller.environment is not None:
         inside = inside.where(environments.environments.c.id == tx.key(tx.caller.environment))
     return or_(

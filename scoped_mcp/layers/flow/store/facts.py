@@ -23,7 +23,7 @@ from scoped_mcp.layers.flow.tables import channels, pipelines, placements, promo
 from scoped_mcp.layers.objects import ObjectState, objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 from scoped_mcp.storage.path import entries, version_contents

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select  # noqa: TID251 - facts are what visibi
 from scoped_mcp.layers import objects
 from scoped_mcp.layers.flow.model import Item, Promotion
 from scoped_mcp.layers.objects import Object, ObjectState, at_version, merge3
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import entries, versions
 
 if TYPE_CHECKING:

@@ -168,7 +168,8 @@ class LinkIdentity(Command[TokenView]):
     """Let an external identity (OIDC issuer and subject) act as a principal.
 
     The link is a credential like any other: it has toolsets and an expiry and can be revoked. For
-    others only until they first used one, as with token_issue.
+    instance admins: they vouch for whose identity it is. For others only until they first used a
+    credential, as with token_issue; after that, principal_recover comes first.
     """
 
     principal: PrincipalId

@@ -30,13 +30,14 @@ from scoped_mcp.layers.identity.model import (
     TokenPage,
     TokenView,
 )
-from scoped_mcp.layers.identity.operations.principals import ref, view
+from scoped_mcp.layers.identity.operations.principals import again, ref, view
 from scoped_mcp.layers.identity.tables import credentials, sessions
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -197,6 +198,10 @@ def list_(cmd: ListTokens, tx: ReadTx) -> TokenPage:
     return TokenPage(items=tuple(token_view(tx, one) for one in page), next_cursor=cursor)
 
 
+def _as_it_is(tx: ReadTx, _cmd: RevokeToken, earlier: Earlier) -> TokenView:
+    return token_view(tx, tx.get(Credential, earlier.target))
+
+
 @handles(
     RevokeToken,
     name="token.revoke",
@@ -209,6 +214,7 @@ def list_(cmd: ListTokens, tx: ReadTx) -> TokenPage:
     toolset="admin",
     destructive=True,
     idempotent=True,
+    again=_as_it_is,
 )
 def revoke(cmd: RevokeToken, tx: WriteTx) -> TokenView:
     """What was delegated from it dies with it: computed at step 1."""
@@ -240,6 +246,10 @@ def list_sessions(cmd: ListSessions, tx: ReadTx) -> SessionPage:
     return SessionPage(items=tuple(_session(tx, one) for one in page), next_cursor=cursor)
 
 
+def _session_as_it_is(tx: ReadTx, _cmd: RevokeSession, earlier: Earlier) -> SessionView:
+    return _session(tx, tx.get(Session, earlier.target))
+
+
 @handles(
     RevokeSession,
     name="session.revoke",
@@ -252,6 +262,7 @@ def list_sessions(cmd: ListSessions, tx: ReadTx) -> SessionPage:
     toolset="admin",
     destructive=True,
     idempotent=True,
+    again=_session_as_it_is,
 )
 def revoke_session(cmd: RevokeSession, tx: WriteTx) -> SessionView:
     """A session is its credential in use: ending it revokes the credential (ruling 2)."""
@@ -287,6 +298,7 @@ def _session(tx: ReadTx, one: Session) -> SessionView:
     writes={Principal: Access.ADMIN, Credential: Access.ADMIN},
     toolset="admin",
     destructive=True,
+    again=again,
 )
 def recover(cmd: Recover, tx: WriteTx) -> PrincipalView:
     """Ends every credential, then opens enrolment again; shown to the principal (ruling 1)."""

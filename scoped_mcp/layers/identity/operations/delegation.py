@@ -18,7 +18,7 @@ from scoped_mcp.layers.identity.model import (
     StopAgent,
 )
 from scoped_mcp.layers.identity.operations.credentials import end, expiry, mint, require_held
-from scoped_mcp.layers.identity.operations.principals import ref, require_free, view
+from scoped_mcp.layers.identity.operations.principals import again, ref, require_free, view
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def delegate(cmd: Delegate, tx: WriteTx) -> DelegationView:
     destructive=True,
     idempotent=True,
     pinned=True,
+    again=again,
 )
 def stop(cmd: StopAgent, tx: WriteTx) -> PrincipalView:
     """One's own delegate, at any depth; what hangs below it ends with it."""

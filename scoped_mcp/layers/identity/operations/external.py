@@ -22,10 +22,12 @@ from scoped_mcp.layers.identity.operations.credentials import (
     token_view,
 )
 from scoped_mcp.layers.identity.operations.principals import require_free
+from scoped_mcp.spine import repeat
 from scoped_mcp.spine.caller import External
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -41,6 +43,11 @@ def _require_unlinked(tx: ReadTx, issuer: str, subject: str) -> None:
         raise ConflictError(message, hint="revoke that link with token_revoke first")
 
 
+def _as_it_is(tx: ReadTx, _cmd: LinkIdentity, earlier: Earlier) -> TokenView:
+    (made,) = repeat.made(tx, Credential, earlier)
+    return token_view(tx, tx.get(Credential, made))
+
+
 @handles(
     LinkIdentity,
     name="identity.link",
@@ -49,11 +56,18 @@ def _require_unlinked(tx: ReadTx, issuer: str, subject: str) -> None:
     needs={"principal": Access.READ},
     on="principal",
     scope="root",
+    instance=Access.ADMIN,
     writes={Credential: Access.NONE},
     toolset="admin",
+    again=_as_it_is,
 )
 def link(cmd: LinkIdentity, tx: WriteTx) -> TokenView:
-    """Enrolment, as with a token: for itself, or for who has not authenticated yet."""
+    """Enrolment, as with a token: for itself, or for who has not authenticated yet.
+
+    By instance admins alone, for themselves too: nothing here proves whose identity it is, and
+    whoever links a stranger's would turn that stranger's sign-ins into its own. Who comes in with
+    an identity, which would prove it, is linked to it already.
+    """
     principal = tx.get(Principal, cmd.principal)
     require_held(tx, cmd.toolsets)
     require_enrolable(tx, principal)

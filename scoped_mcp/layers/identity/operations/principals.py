@@ -26,6 +26,7 @@ from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -58,9 +59,9 @@ def view(tx: ReadTx, one: Principal) -> PrincipalView:
     )
 
 
-def again(tx: ReadTx, public_id: str) -> PrincipalView:
-    """The answer to a repetition."""
-    return view(tx, tx.get(Principal, public_id))
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PrincipalView:
+    """The answer to a repetition: the principal as it is now."""
+    return view(tx, tx.get(Principal, earlier.target))
 
 
 def require_free(tx: ReadTx, name: str) -> None:

@@ -22,9 +22,15 @@ from scoped_mcp.layers.identity.operations.principals import ref
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 DEEPEST = 64
+
+
+def _as_it_is(tx: ReadTx, cmd: Relate | Unrelate, _earlier: Earlier) -> RelationshipView:
+    known = store.edge(tx, cmd.source, cmd.label, cmd.target)
+    return _view(tx.get(Relationship, "" if known is None else known.id))
 
 
 @handles(
@@ -39,6 +45,7 @@ DEEPEST = 64
     writes={Relationship: Access.ADMIN},
     toolset="admin",
     idempotent=True,
+    again=_as_it_is,
 )
 def relate(cmd: Relate, tx: WriteTx) -> RelationshipView:
     """Nobody leads to itself along a hierarchical label; nobody puts itself into a team."""
@@ -81,6 +88,7 @@ def _own_side(tx: ReadTx, source: str) -> bool:
     writes={Relationship: Access.READ},
     toolset="admin",
     idempotent=True,
+    again=_as_it_is,
 )
 def unrelate(cmd: Unrelate, tx: WriteTx) -> RelationshipView:
     """By instance admins, and by the source itself: anyone may leave."""

@@ -49,11 +49,11 @@ def principal(tx: ReadTx, one: Principal) -> Access:
 
 @filters(Principal)
 def principals_seen(tx: ReadTx) -> ColumnElement[bool]:
-    """The same as a filter."""
+    """What lists show: all are known by id, but only instance admins list them (ruling 8)."""
     if instance_admin(tx):
         return true()
     mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
-    return (principals.c.state == PrincipalState.ACTIVE.value) | principals.c.id.in_(mine)
+    return principals.c.id.in_(mine)
 
 
 @decides(Credential)

@@ -24,7 +24,7 @@ from scoped_mcp.layers.identity.tables import credentials, principals, relations
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.caller import Caller, External, Origin
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, registry
 
 if TYPE_CHECKING:

@@ -10,16 +10,36 @@ from scoped_mcp.layers.objects.model import (
     CreateObjects,
     DeleteObject,
     DeleteObjects,
+    Object,
     ObjectList,
     UpdateObject,
     UpdateObjects,
 )
+from scoped_mcp.layers.objects.operations.views import view
+from scoped_mcp.spine import repeat
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+def _now(tx: ReadTx, ids: Iterable[str], needs: Access = Access.READ) -> ObjectList:
+    return ObjectList(items=tuple(view(tx, tx.get(Object, one, needs)) for one in ids))
+
+
+def _made(tx: ReadTx, cmd: CreateObjects, earlier: Earlier) -> ObjectList:
+    return _now(tx, repeat.made(tx, Object, earlier, len(cmd.objects)))
+
+
+def _changed(tx: ReadTx, cmd: UpdateObjects, _earlier: Earlier) -> ObjectList:
+    return _now(tx, (change.id for change in cmd.changes), Access.WRITE)
+
+
+def _deleted(tx: ReadTx, cmd: DeleteObjects, _earlier: Earlier) -> ObjectList:
+    return _now(tx, cmd.objects)
 
 
 @handles(
@@ -30,6 +50,7 @@ if TYPE_CHECKING:
     needs={"environment": Access.WRITE},
     toolset="scopes",
     pinned=True,
+    again=_made,
 )
 def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
@@ -48,6 +69,7 @@ def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
     effect=Effect.CHANGE,
     toolset="scopes",
     pinned=True,
+    again=_changed,
 )
 def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
@@ -77,6 +99,7 @@ def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
     toolset="scopes",
     destructive=True,
     pinned=True,
+    again=_deleted,
 )
 def delete(cmd: DeleteObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""

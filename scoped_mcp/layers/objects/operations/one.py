@@ -38,12 +38,13 @@ from scoped_mcp.spine.ports import ports
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
-def again(tx: ReadTx, public_id: str) -> ObjectView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> ObjectView:
     """The answer to a repetition: the object as it is now."""
-    return view(tx, tx.get(Object, public_id))
+    return view(tx, tx.get(Object, earlier.target))
 
 
 @handles(
@@ -174,6 +175,7 @@ def tag(cmd: TagObject, tx: WriteTx) -> ObjectView:
     writes={Object: Access.ADMIN},
     destructive=True,
     pinned=True,
+    again=again,
 )
 def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
     """A tombstone; every version stays."""

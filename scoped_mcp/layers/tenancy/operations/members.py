@@ -175,6 +175,7 @@ def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
     writes={Membership: Access.READ},
     toolset="scopes",
     destructive=True,
+    again=again,
 )
 def leave(cmd: LeaveScope, tx: WriteTx) -> ScopeView:
     """Anyone may leave any scope (ruling 8)."""

@@ -30,6 +30,7 @@ from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -104,9 +105,9 @@ def member_views(tx: ReadTx, scope: str) -> tuple[MemberView, ...]:
     return tuple(found)
 
 
-def again(tx: ReadTx, public_id: str) -> ScopeView:
+def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> ScopeView:
     """The answer to a repetition: the scope as it is now."""
-    return view(tx, tx.get(Scope, public_id))
+    return view(tx, tx.get(Scope, earlier.target))
 
 
 @handles(

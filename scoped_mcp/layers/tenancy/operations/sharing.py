@@ -22,6 +22,7 @@ from scoped_mcp.layers.tenancy.operations.scopes import require_open, require_ow
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
+    from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 
@@ -29,6 +30,11 @@ def contributes(tx: ReadTx, scope: str, principal: str) -> bool:
     """Whether a principal may show its objects in a scope: contributor or more, by itself."""
     role, _ = store.role_in(tx, tx.known_key(scope), principal)
     return role is not None and logic.RANK[role] >= logic.RANK[Role.CONTRIBUTOR]
+
+
+def _as_it_is(tx: ReadTx, cmd: ShareObject | UnshareObject, _earlier: Earlier) -> ShareView:
+    known = store.projection(tx, cmd.object, cmd.scope)
+    return _view(tx.get(Projection, "" if known is None else known.id))
 
 
 @handles(
@@ -41,6 +47,7 @@ def contributes(tx: ReadTx, scope: str, principal: str) -> bool:
     scope="scope",
     writes={Projection: Access.READ},
     idempotent=True,
+    again=_as_it_is,
 )
 def share(cmd: ShareObject, tx: WriteTx) -> ShareView:
     """From the version current when it was made, unless with history (rulings 26 and 27)."""
@@ -111,6 +118,7 @@ def _versions(cmd: ShareObject, thing: Object) -> int | None:
     writes={Projection: Access.READ},
     destructive=True,
     idempotent=True,
+    again=_as_it_is,
 )
 def unshare(cmd: UnshareObject, tx: WriteTx) -> ShareView:
     """Taking away always works (ruling 21), by whoever may.

@@ -27,12 +27,17 @@ from scoped_mcp.layers.tenancy.store import facts
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
+from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from scoped_mcp.spine.tx import ReadTx
+
+
+FEW = 20
+"""Open environments asked for one by one: each has an index that begins with its newest."""
 
 
 def standing_of(tx: ReadTx, principal: str) -> Standing:
@@ -47,7 +52,8 @@ def _standing(tx: ReadTx, principal: str) -> Standing:
     keys = [own, *(tx.known_key(team) for team in sorted(identity.teams(tx, principal)))]
     roles: dict[int, Role] = {}
     for scope, role in facts.place(tx, keys):
-        roles[scope] = logic.best((role, roles.get(scope, role))) or role
+        other = roles.get(scope)
+        roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
     left = _fallen(tx, principal)
     roles.update(dict.fromkeys(left, Role.OWNER))
     found = logic.standing(roles, facts.nodes_of(tx, roles))
@@ -90,20 +96,22 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
-    where = standing_of(tx, tx.caller.principal)
-    mine = {tx.caller.key, *identity.heirs_of(tx, tx.caller.principal)}
     outside = [tx.known_key(thing.id) for thing in things if thing.home is None]
     shown = facts.projections_of(tx, outside)
     found: list[Sight] = []
     for thing in things:
         if thing.home is None:
-            sight = _sight(tx, thing, where, mine, shown[tx.known_key(thing.id)])
+            sight = _sight(tx, thing, shown[tx.known_key(thing.id)])
             found.append(sight if tx.caller.environment is None else _imported(tx, thing, sight))
         else:
-            deleted = thing.state is ObjectState.DELETED
-            inside, own = inside_of(tx, thing.home), tx.key(thing.owner) in mine
-            found.append(logic.inside_sight(inside, deleted=deleted, mine=own))
+            deleted, own = thing.state is ObjectState.DELETED, _is_mine(tx, thing)
+            found.append(logic.inside_sight(inside_of(tx, thing.home), deleted=deleted, mine=own))
     return found
+
+
+def _is_mine(tx: ReadTx, thing: Object) -> bool:
+    caller = tx.caller.principal
+    return thing.owner == caller or tx.key(thing.owner) in identity.heirs_of(tx, caller)
 
 
 def inside_of(tx: ReadTx, scope: str) -> Access:
@@ -120,20 +128,17 @@ def _imported(tx: ReadTx, thing: Object, sight: Sight) -> Sight:
     return Sight(Access.READ, None, frozenset({version}))
 
 
-def _sight(
-    tx: ReadTx, thing: Object, where: Standing, mine: set[int], shown: list[logic.Shown]
-) -> Sight:
-    if isinstance(thing.owner, ScopeId):
-        if thing.state is ObjectState.DELETED:
-            return Sight(Access.NONE)
-        own = logic.owned_sight(tx.known_key(thing.owner), where)
-        return logic.either(own, logic.object_sight(shown, where))
-    if tx.key(thing.owner) in mine:
+def _sight(tx: ReadTx, thing: Object, shown: list[logic.Shown]) -> Sight:
+    caller, there = tx.caller.principal, thing.state is ObjectState.ACTIVE
+    if not isinstance(thing.owner, ScopeId) and _is_mine(tx, thing):
         return Sight(Access.OWNER, 1)
-    if thing.state is ObjectState.DELETED:
+    if not there:
         return Sight(Access.NONE)
+    where = standing_of(tx, caller)
     sight = logic.object_sight(shown, where)
-    if thing.transfer_to == tx.caller.principal:
+    if isinstance(thing.owner, ScopeId):
+        return logic.either(logic.owned_sight(tx.known_key(thing.owner), where), sight)
+    if thing.transfer_to == caller:
         since = min(sight.since or thing.version, thing.version)
         return Sight(max(sight.access, Access.READ), since, sight.pinned)
     return sight
@@ -146,23 +151,32 @@ def object_access(tx: ReadTx, thing: Object) -> Access:
 
 
 @filters(Object)
-def objects_seen(tx: ReadTx) -> ColumnElement[bool]:
-    """The same as a filter."""
+def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
+    """The same as a filter: owned, offered, or shown where the caller stands."""
     where = standing_of(tx, tx.caller.principal)
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    seen: list[ColumnElement[bool]] = [objects.c.transfer_to == tx.caller.key]
+    there = objects.c.state == ObjectState.ACTIVE.value
+    outside = objects.c.home.is_(None)
+    seen = [and_(objects.c.owner == owner, outside) for owner in mine]
+    seen.append(and_(there, outside, objects.c.transfer_to == tx.caller.key))
     readable = sorted(where.direct | where.above)
     if readable:
         shown = select(projections.c.object).where(
-            projections.c.scope.in_(readable),
+            one_of(projections.c.scope, readable),
             projections.c.state == Place.ACTIVE.value,
         )
-        seen += [objects.c.owner.in_(readable), objects.c.id.in_(shown)]
-    there = objects.c.state == ObjectState.ACTIVE.value
-    own = objects.c.owner.in_(mine)
-    outside = and_(objects.c.home.is_(None), or_(own, and_(there, or_(*seen))))
-    inside = objects.c.home.in_(cast("Any", ports.insides)(tx))
-    return or_(outside, and_(inside, or_(there, own)))
+        seen.append(and_(there, outside, objects.c.id.in_(shown)))
+        seen.append(and_(there, outside, one_of(objects.c.owner, readable)))
+    return (*seen, *_inside(tx, or_(there, objects.c.owner.in_(mine))))
+
+
+def _inside(tx: ReadTx, seen: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """What lives in environments: each a way of its own, where they are few."""
+    insides = cast("Any", ports.insides)(tx)
+    homes = tx.rows(insides.limit(FEW + 1))
+    if len(homes) > FEW:
+        return [and_(objects.c.home.in_(insides), seen)]
+    return [and_(objects.c.home == row.scope, seen) for row in homes]
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -214,7 +228,7 @@ def scopes_seen(tx: ReadTx) -> ColumnElement[bool]:
     offered = {tx.known_key(one.id) for one in standing}
     above = facts.nodes_of(tx, offered)
     offered = {k for k in offered if logic.state_of(k, above) is not ScopeState.ARCHIVED}
-    seen = scopes.c.id.in_(sorted(inside | administered | where.above | offered))
+    seen = one_of(scopes.c.id, sorted(inside | administered | where.above | offered))
     return or_(seen, scopes.c.id.in_(cast("Any", ports.insides)(tx)))
 
 
@@ -252,7 +266,7 @@ def _is_inside(tx: ReadTx, scope: str) -> bool:
 def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     inside, administered = _places(tx)
-    seen = memberships.c.scope.in_(sorted(inside | administered))
+    seen = one_of(memberships.c.scope, sorted(inside | administered))
     within = memberships.c.scope.in_(cast("Any", ports.insides)(tx))
     return or_(memberships.c.principal == tx.caller.key, seen, within)
 
@@ -272,12 +286,12 @@ def projections_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
     owned = select(objects.c.id).where(objects.c.owner.in_(mine))
-    things = select(objects.c.id).where(objects_seen(tx))
+    things = select(objects.c.id).where(or_(*objects_seen(tx)))
     places = select(scopes.c.id).where(scopes_seen(tx))
     _, administered = _places(tx)
     return or_(
         projections.c.object.in_(owned),
-        projections.c.scope.in_(sorted(administered)),
+        one_of(projections.c.scope, sorted(administered)),
         and_(
             projections.c.state == Place.ACTIVE.value,
             projections.c.object.in_(things),

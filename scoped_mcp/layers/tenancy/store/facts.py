@@ -19,7 +19,7 @@ from scoped_mcp.layers.tenancy.model import (
 )
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.statements import everything
+from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 
@@ -210,6 +210,10 @@ def projection(tx: ReadTx, thing: str, scope: str) -> Projection | None:
 
 def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     """Where objects are shown."""
+    return tx.memo(("shown", *keys), lambda: _projections_of(tx, keys))
+
+
+def _projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     found: dict[int, list[Shown]] = {key: [] for key in keys}
     if keys:
         for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):

@@ -212,7 +212,7 @@ def upgrade() -> None:
     op.create_index("ix_objects_home", "objects", ["home", "state", "id"])
     op.create_index("ix_objects_origin", "objects", ["origin", "home"])
     op.create_index("ix_objects_original", "objects", ["original", "owner"])
-    op.create_index("ix_objects_owner", "objects", ["owner", "state", "id"])
+    op.create_index("ix_objects_owner", "objects", ["owner", "home", "state", "id"])
     op.create_index("ix_objects_owner_name", "objects", ["owner", "name"])
     op.create_index("ix_objects_transfer_to", "objects", ["transfer_to"])
     op.create_index("ix_objects_version", "objects", ["id", "version", "entry"])

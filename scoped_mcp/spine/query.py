@@ -1,0 +1,57 @@
+"""Queries that carry the caller's visibility: things of one kind, seen in one of several ways.
+
+A page is the newest few of what is seen in any way. Asked as one condition — mine, or offered to
+me, or shown where I am — the database reads all of it and sorts; asked way by way, each way has an
+index that begins with its newest, and a page costs a page however much there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, union
+
+from scoped_mcp.spine.entity import bound
+from scoped_mcp.storage.path import version_contents
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Select
+
+    from scoped_mcp.spine.entity import Entity
+
+
+@dataclass(frozen=True)
+class Query:
+    """Things of a kind that are seen in one of some ways, and to which all conditions apply."""
+
+    kind: type[Entity]
+    ways: tuple[ColumnElement[bool], ...]
+    conditions: tuple[ColumnElement[bool], ...] = ()
+
+    def where(self, *conditions: ColumnElement[bool]) -> Query:
+        """The same, narrowed."""
+        return replace(self, conditions=(*self.conditions, *conditions))
+
+    def newest(self, limit: int) -> Select[Any, Any]:
+        """The newest of them: keys and contents."""
+        key = bound(self.kind).table.c.id
+        if len(self.ways) == 1:
+            found = everything(self.kind).where(*self.ways, *self.conditions)
+            return found.order_by(key.desc()).limit(limit)
+        each = [
+            select(key).where(way, *self.conditions).order_by(key.desc()).limit(limit).subquery()
+            for way in self.ways
+        ]
+        newest = select(union(*(select(one.c.id) for one in each)).subquery())
+        return everything(self.kind).where(key.in_(newest)).order_by(key.desc()).limit(limit)
+
+
+def everything(kind: type[Entity]) -> Select[Any, Any]:
+    """Rows of a kind with their current content, without visibility: for decisions."""
+    table = bound(kind).table
+    return select(table.c.id, version_contents.c.content).join_from(
+        table,
+        version_contents,
+        (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
+    )
