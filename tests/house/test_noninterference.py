@@ -229,7 +229,7 @@ async def test_every_write_can_be_done_unseen() -> None:
         left = sorted(WRITES.keys() - PUBLIC, key=_making_first)
         for how in range(12):
             for name in left:
-                await worlds.act(WRITES[name], how, unseen=True, tries=30)
+                await worlds.act(WRITES[name], how, unseen=True, tries=120)
             if worlds.done >= WRITES.keys() - PUBLIC:
                 break
             left = [n for n in left if n not in worlds.done or WRITES[n].effect in MAKING]

@@ -52,6 +52,9 @@ EDGES = {
     "top": ("scope.create", "scope.add_member", "scope.remove_member"),
 }
 """What observers see, saw or stand below, and what can be done to it without their seeing it."""
+READY = ("object.transfer", "object.transfer_accept", "promotion.revert", "stage.move")
+READY += ("stage.request",)
+"""What takes things that come of several steps: those of the beginning are kept for it."""
 SHARED = {"alice": ("object.create", *WRITING, *SHOWING, *ENDING)}
 """What one who is also busy unseen does in both worlds; observers do everything there is."""
 WORDS: dict[str, list[str]] = {
@@ -200,7 +203,9 @@ async def pair() -> AsyncIterator[Pair]:
             opened = Scoped.open(f"sqlite:///{place / 'scoped.db'}", clock=clock, entropy=chance)
             scoped = await stack.enter_async_context(opened)
             worlds.append(World(scoped, clock, chance, dict(begun.tokens)))
-        yield Pair(*worlds)
+        both = Pair(*worlds)
+        await both.begin()
+        yield both
 
 
 @dataclass
@@ -211,6 +216,7 @@ class Pair:
     busy: World
     seen: Pool = field(default_factory=lambda: {})
     unseen: Pool = field(default_factory=lambda: {})
+    ready: Pool = field(default_factory=lambda: {})
     hidden: list[str] = field(default_factory=lambda: list(HIDDEN))
     done: set[str] = field(default_factory=set)
     count: int = 0
@@ -221,6 +227,40 @@ class Pair:
         self.seen = {"prn": people, "scp": [names["below"], names["mine"]], "obj": []}
         self.seen["obj"] = [names["live"], names["above"]]
         self.unseen = {"scp": [names["the root"]], "obj": [names["private"]]}
+
+    async def begin(self) -> None:
+        """A way out of environments that nobody sees, with what waits there and what came out."""
+        names = start().names
+
+        async def do(who: str, operation: str, **arguments: Any) -> Any:
+            self.busy.chance.unseen = True
+            answer = await self.busy.ask(who, operation, arguments)
+            self.busy.chance.unseen = False
+            assert "refused" not in answer, (operation, answer)
+            self._learn(self.unseen, answer)
+            self.done.add(operation)
+            return answer
+
+        scope = (await do("alice", "scope.create", name="unseen way"))["id"]
+        for name in ("carol", "root"):
+            place = {"scope": scope, "principal": names[name], "role": "admin"}
+            await do("alice", "scope.add_member", **place)
+        ends = {"source": {"kind": "any_environment"}, "target": {"kind": "scope", "id": scope}}
+        way = (await do("alice", "channel.create", name="unseen way", **ends))["id"]
+        stages = [{"name": "draft"}, {"name": "ready", "approvals": 1}]
+        await do("alice", "pipeline.create", name="unseen", scope=scope, stages=stages)
+        place = await do("carol", "environment.spawn", name="unseen")
+        promotions: list[str] = []
+        for n in range(4):
+            new = {"type": "note", "data": {"n": n}, "environment": place["id"]}
+            made = await do("carol", "object.create", **new)
+            asked = await do("carol", "promotion.request", objects=[made["id"]], channel=way)
+            promotions.append(asked["id"])
+            if n in {0, 1}:
+                yes = {"id": asked["id"], "decision": "approve", "picture": asked["picture"]}
+                done = await do("alice", "promotion.review", **yes)
+                self.ready["obj"] = [done["objects"][0]["published"], names["private"]]
+        self.ready |= {"prm": [promotions[0], *promotions[2:]], "stg": self.unseen["stg"][:2]}
 
     async def both(self, who: str, operation: str, arguments: Arguments) -> dict[str, Any]:
         """Ask in both worlds; an observer is told the same, others may do the same."""
@@ -296,6 +336,8 @@ class Pair:
             allowed = [names[n] for n, may in EDGES.items() if operation.name in may]
             edges = [one for one in allowed if one.startswith(prefix)]
             found = edges if edges and chance.random() < 0.5 else found
+            if operation.name in READY:
+                found = [*self.ready.get(prefix, ()), *found]
         if prefix == "prn" and Principal in operation.writes:
             return [one for one in found if one not in names.values()]
         if prefix == "prn" and unseen:  # what is done with these does not show in them

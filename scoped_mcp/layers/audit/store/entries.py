@@ -69,10 +69,7 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
     """One entry more than a page, newest first."""
     found = select(entries).where(visible(tx))
     if cmd.about is not None:
-        key = tx.key(cmd.about)
-        changed = select(versions.c.entry).where(versions.c.id == key)
-        about = or_(entries.c.target == key, entries.c.scope == key, entries.c.id.in_(changed))
-        found = found.where(about)
+        found = found.where(_about(tx, cmd.about))
     if cmd.principal is not None:
         found = found.where(entries.c.principal == (tx.key(cmd.principal) or 0))
     if cmd.session is not None:
@@ -91,6 +88,15 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
         position = tx.row(_POSITION, {"public_id": before})
         found = found.where(entries.c.id < (position.id if position is not None else 0))
     return tx.rows(found.order_by(entries.c.id.desc()).limit(cmd.limit + 1))
+
+
+def _about(tx: ReadTx, public_id: str) -> ColumnElement[bool]:
+    """Entries about a thing; entries are no things, so one of them is about itself."""
+    key = tx.key(public_id)
+    if key is None:
+        return entries.c.public_id == public_id
+    changed = select(versions.c.entry).where(versions.c.id == key)
+    return or_(entries.c.target == key, entries.c.scope == key, entries.c.id.in_(changed))
 
 
 def _decide(tx: ReadTx, public_id: str) -> Access:

@@ -29,6 +29,7 @@ from scoped_mcp.layers.environments.operations.life import require_there
 from scoped_mcp.layers.environments.operations.views import require_active, view
 from scoped_mcp.layers.environments.tables import snapshots
 from scoped_mcp.layers.objects import Object, ObjectState
+from scoped_mcp.spine import repeat
 from scoped_mcp.spine.declare import Access, Authority, Effect, handles
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def _view(one: Snapshot) -> SnapshotView:
 
 
 def _again(tx: ReadTx, _cmd: object, earlier: Earlier) -> SnapshotView:
-    return _view(tx.get(Snapshot, earlier.target))
+    (made,) = repeat.made(tx, Snapshot, earlier)
+    return _view(tx.get(Snapshot, made))
 
 
 def _restored(tx: ReadTx, _cmd: object, earlier: Earlier) -> EnvironmentView:

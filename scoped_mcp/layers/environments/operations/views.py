@@ -20,6 +20,8 @@ from scoped_mcp.layers.objects import Object
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx
 
@@ -42,7 +44,7 @@ def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
         state=store.state(tx, one),
         owner=one.owner if tx.sees(one.owner) else None,
         scope=one.scope,
-        expires_at=None if one.state is EnvironmentState.DISCARDED else store.until(tx, one),
+        expires_at=_expires_at(tx, one, used=full),
         ttl_seconds=one.ttl_seconds,
         purpose=one.purpose,
         template=one.template if tx.sees(one.template) else None,
@@ -54,6 +56,13 @@ def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
         version=one.version,
         created_at=cast("Any", one.created_at),
     )
+
+
+def _expires_at(tx: ReadTx, one: Environment, *, used: bool) -> datetime | None:
+    """When it expires if nobody uses it again; reading one is a use of it."""
+    if one.state is EnvironmentState.DISCARDED:
+        return None
+    return store.until_used(tx, one) if used and store.is_open(tx, one) else store.until(tx, one)
 
 
 def _imports(tx: ReadTx, one: Environment) -> tuple[ImportView, ...]:

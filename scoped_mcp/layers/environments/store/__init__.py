@@ -18,6 +18,7 @@ from scoped_mcp.layers.environments.store.facts import (
     state,
     template_named,
     until,
+    until_used,
     use,
 )
 
@@ -40,5 +41,6 @@ __all__ = [
     "state",
     "template_named",
     "until",
+    "until_used",
     "use",
 ]

@@ -112,6 +112,16 @@ def until(tx: ReadTx, one: Environment) -> datetime:
     return one.renewed_at if row is None else moment(row.until)
 
 
+def until_used(tx: ReadTx, one: Environment) -> datetime:
+    """The same once this use of it is noted."""
+    row = tx.row(_SEEN, {"id": tx.key(one.id)})
+    ends = until(tx, one)
+    if row is not None and tx.now - moment(row.at) < EVERY:
+        return ends
+    longest = tx.limits.environment_seconds
+    return max(ends, logic.until(tx.now, one.ttl_seconds, one.renewed_at, longest))
+
+
 def state(tx: ReadTx, one: Environment) -> str:
     """The state in force: expired counts (ruling 67)."""
     return logic.in_force(one.state, until(tx, one), tx.now)

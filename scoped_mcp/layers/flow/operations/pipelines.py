@@ -77,8 +77,14 @@ def _placement(tx: ReadTx, one: Placement) -> PlacementView:
     )
 
 
-def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PlacementView:
+def again(tx: ReadTx, cmd: MoveToStage | RequestStage, _earlier: Earlier) -> PlacementView:
     """The answer to a repetition: the place as it is now."""
+    stage = tx.get(Stage, cmd.stage)
+    known = store.placement(tx, tx.get(Object, cmd.object).id, stage.pipeline)
+    return _placement(tx, tx.get(Placement, "" if known is None else known.id))
+
+
+def _approved_again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PlacementView:
     return _placement(tx, tx.get(Placement, earlier.target))
 
 
@@ -233,7 +239,7 @@ def _on_the_way(tx: WriteTx, public_id: str, to: str) -> tuple[Placement, Stage,
     on="id",
     writes={Placement: Access.READ},
     toolset="review",
-    again=again,
+    again=_approved_again,
 )
 def approve(cmd: ApproveStage, tx: WriteTx) -> PlacementView:
     """By admins of the scope who are on nobody's side that asked or wrote."""
