@@ -115,23 +115,20 @@ def _item(tx: ReadTx, one: Promotion, number: int, *, reads: bool, full: bool) -
         becomes=_becomes(tx, item),
     )
     shown = landed is not None and one.state is PromotionState.APPLIED and seen
-    if not (reads or shown):
+    if not full or not (reads or shown):
         return plain
     landing = store.land(tx, item, logic.resolutions_of(one.resolutions, item.object))
     if landing is None:
         return plain
-    about: dict[str, Any] = {
+    about = {
         "type": landing.thing.type,
         "name": landing.thing.name,
         "size": len(canonical.encode(landing.data)),
+        "diff": objects.difference(_before(landing), landing.data),
+        "conflicts": _conflicts(landing) or None,
+        "lineage": _lineage(tx, landing.thing) or None,
         "authors": tuple(store.authors(tx, landing.thing, item.base)),
     }
-    if full:
-        about |= {
-            "diff": objects.difference(_before(landing), landing.data),
-            "conflicts": _conflicts(landing) or None,
-            "lineage": _lineage(tx, landing.thing) or None,
-        }
     return plain.model_copy(update=about)
 
 
