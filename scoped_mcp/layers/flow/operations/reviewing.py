@@ -212,6 +212,7 @@ def withdraw(cmd: WithdrawPromotion, tx: WriteTx) -> PromotionView:
     on="id",
     toolset="flow",
     destructive=True,
+    again=again,
 )
 def revert(cmd: RevertPromotion, tx: WriteTx) -> PromotionView:
     """The opposite change, now, by an admin of the target; then it can be redone (ruling 23)."""
