@@ -21,7 +21,13 @@ from fastmcp.server.dependencies import get_context
 from fastmcp.server.elicitation import AcceptedElicitation, parse_elicit_response_type
 from fastmcp.tools.base import InputRequiredToolResult
 from mcp.server.request_state import RequestStateSecurity
-from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequests,
+    InputRequiredResult,
+)
 
 from scoped_mcp.kernel.errors import DeniedError, UnauthenticatedError
 from scoped_mcp.layers import flow
@@ -77,7 +83,7 @@ async def ask(
         agreed = isinstance(answer, AcceptedElicitation) and answer.data is True
         return _confirmed(origin) if agreed else _declined()
     params = ElicitRequestFormParams(message=question, requested_schema=_FORM)
-    wanted = {QUESTION: ElicitRequest(params=params)}
+    wanted: InputRequests = {QUESTION: ElicitRequest(params=params)}
     return InputRequiredToolResult(
         InputRequiredResult(input_requests=wanted, request_state=_once(origin))  # 3
     )

@@ -32,6 +32,8 @@ async def test_what_was_approved_is_published_as_a_copy_that_belongs_to_the_scop
     assert seen["published_from"] == {"promotion": asked["id"]}
     assert seen["untrusted"] is True
     assert set(await team.shown(team.bob)) == {copy, published}
+    passed = await team.rita.call("object.get", {"id": published})
+    assert passed["untrusted"] is True
     mine = await team.bot.call("object.get", {"id": published})
     assert mine["published_from"] == {"promotion": asked["id"], "object": note, "version": 1}
 

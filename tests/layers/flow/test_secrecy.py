@@ -81,6 +81,20 @@ async def test_once_it_is_decided_reviewers_read_what_was_published_and_no_more(
     assert one["diff"] == [{"op": "add", "path": "/text", "value": SECRET}]
 
 
+async def test_who_does_not_review_a_channel_hears_which_checks_failed_and_not_of_what(
+    team: Team,
+) -> None:
+    narrow = await team.opened("n", allowed_types=["x"], reviewers=[team.house.id("bob")])
+    _, note, _ = await waiting(team)
+    asked = await team.ask(team.bot, note, channel=narrow)
+    assert note in asked["checks"][0]["detail"]
+    for who in (team.rita, team.bob):
+        seen = await who.call("promotion.get", {"id": asked["id"]})
+        assert seen["state"] == "failed"
+        assert seen["checks"][0] == {"name": "types", "outcome": "failed"}
+        assert note not in json.dumps(seen)
+
+
 async def test_members_see_what_was_published_and_how_but_not_what_is_behind(team: Team) -> None:
     viewer = await team.house.user("viewer")
     await team.member(viewer, "viewer")

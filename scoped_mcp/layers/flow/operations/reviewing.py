@@ -196,8 +196,9 @@ def withdraw(cmd: WithdrawPromotion, tx: WriteTx) -> PromotionView:
     """By who asked, as long as it is not decided."""
     one = tx.get(Promotion, cmd.id, Access.OWNER)
     store.tell(tx, one)
-    if not logic.may_move(one.state, PromotionState.WITHDRAWN):
-        message = f"this promotion is {one.state}: there is nothing to withdraw"
+    state = store.state(tx, one)
+    if not logic.may_move(state, PromotionState.WITHDRAWN):
+        message = f"this promotion is {state}: there is nothing to withdraw"
         raise ConflictError(message, hint='promotion_list(role="mine") shows what is pending')
     return _settle(tx, one, PromotionState.WITHDRAWN, cmd.reason)
 

@@ -11,6 +11,7 @@ from scoped_mcp.layers.flow import logic, store
 from scoped_mcp.layers.flow.model import (
     AskerView,
     Channel,
+    Check,
     CheckView,
     ConflictView,
     Item,
@@ -35,8 +36,13 @@ if TYPE_CHECKING:
 
 
 def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
-    """One promotion; its contents only where it is read by itself."""
+    """One promotion; its contents only where it is read by itself.
+
+    What is behind it is for who sees that, and for its reviewers while it is pending.
+    """
     state = store.state(tx, one)
+    reading = state is PromotionState.PENDING and _reviews(tx, one)
+    behind = reading or all(tx.sees(item.object) for item in one.items)
     asker = tx.get_known(identity.Principal, one.requester)
     return PromotionView(
         id=one.id,
@@ -47,10 +53,13 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
         audience=end(tx, one.target),
         environment=one.environment if tx.sees(one.environment) else None,
         requester=one.requester,
-        asker=_asker(tx, one, asker),
-        objects=tuple(_items(tx, one, state, full=full)),
+        asker=_asker(tx, one, asker, behind=behind),
+        objects=tuple(
+            _item(tx, one, number, reads=behind or tx.sees(item.object), full=full)
+            for number, item in enumerate(one.items)
+        ),
         depends_on=_dependencies(tx, one) or None,
-        checks=tuple(CheckView(**check.model_dump()) for check in one.checks),
+        checks=tuple(_check(check, behind=behind) for check in one.checks),
         reviews=tuple(ReviewView(**r.model_dump(exclude={"picture", "via"})) for r in one.reviews),
         needed=one.needed,
         confirmed=one.confirmed,
@@ -67,8 +76,14 @@ def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PromotionView:
     return view(tx, tx.get(Promotion, earlier.target))
 
 
-def _asker(tx: ReadTx, one: Promotion, asker: identity.Principal) -> AskerView:
-    session = None if one.session is None else tx.get_known(identity.Session, one.session)
+def _check(one: Check, *, behind: bool) -> CheckView:
+    """What a check found; its details name what is behind the promotion."""
+    return CheckView(name=one.name, outcome=one.outcome, detail=one.detail if behind else None)
+
+
+def _asker(tx: ReadTx, one: Promotion, asker: identity.Principal, *, behind: bool) -> AskerView:
+    known = behind and one.session is not None
+    session = tx.get_known(identity.Session, one.session or "") if known else None
     return AskerView(
         name=asker.name,
         kind=asker.kind,
@@ -80,14 +95,6 @@ def _asker(tx: ReadTx, one: Promotion, asker: identity.Principal) -> AskerView:
 
 def _dependencies(tx: ReadTx, one: Promotion) -> tuple[str, ...]:
     return tuple(f"{d.object}@{d.version}" for d in one.depends_on if tx.sees(d.object))
-
-
-def _items(tx: ReadTx, one: Promotion, state: PromotionState, *, full: bool) -> list[ItemView]:
-    reading = state is PromotionState.PENDING and _reviews(tx, one)
-    return [
-        _item(tx, one, number, reads=reading or tx.sees(item.object), full=full)
-        for number, item in enumerate(one.items)
-    ]
 
 
 def _reviews(tx: ReadTx, one: Promotion) -> bool:
@@ -108,23 +115,20 @@ def _item(tx: ReadTx, one: Promotion, number: int, *, reads: bool, full: bool) -
         becomes=_becomes(tx, item),
     )
     shown = landed is not None and one.state is PromotionState.APPLIED and seen
-    if not (reads or shown):
+    if not full or not (reads or shown):
         return plain
     landing = store.land(tx, item, logic.resolutions_of(one.resolutions, item.object))
     if landing is None:
         return plain
-    about: dict[str, Any] = {
+    about = {
         "type": landing.thing.type,
         "name": landing.thing.name,
         "size": len(canonical.encode(landing.data)),
+        "diff": objects.difference(_before(landing), landing.data),
+        "conflicts": _conflicts(landing) or None,
+        "lineage": _lineage(tx, landing.thing) or None,
         "authors": tuple(store.authors(tx, landing.thing, item.base)),
     }
-    if full:
-        about |= {
-            "diff": objects.difference(_before(landing), landing.data),
-            "conflicts": _conflicts(landing) or None,
-            "lineage": _lineage(tx, landing.thing) or None,
-        }
     return plain.model_copy(update=about)
 
 
