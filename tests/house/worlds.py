@@ -53,7 +53,7 @@ EDGES = {
 }
 """What observers see, saw or stand below, and what can be done to it without their seeing it."""
 READY = ("object.transfer", "object.transfer_accept", "promotion.revert", "stage.move")
-READY += ("stage.request",)
+READY += ("stage.request", "scope.adopt")
 """What takes things that come of several steps: those of the beginning are kept for it."""
 SHARED = {"alice": ("object.create", *WRITING, *SHOWING, *ENDING)}
 """What one who is also busy unseen does in both worlds; observers do everything there is."""
@@ -260,6 +260,13 @@ class Pair:
                 yes = {"id": asked["id"], "decision": "approve", "picture": asked["picture"]}
                 done = await do("alice", "promotion.review", **yes)
                 self.ready["obj"] = [done["objects"][0]["published"], names["private"]]
+        made = await do("root", "token.issue", name="unseen one", kind="user", toolsets=["all"])
+        self.busy.tokens["unseen one"] = made["token"]
+        left = (await do("unseen one", "scope.create", name="left behind"))["id"]
+        place = {"scope": left, "principal": names["carol"], "role": "viewer"}
+        await do("unseen one", "scope.add_member", **place)
+        await do("root", "principal.suspend", id=made["principal"]["id"])
+        self.ready |= {"scp": [left]}
         self.ready |= {"prm": [promotions[0], *promotions[2:]], "stg": self.unseen["stg"][:2]}
 
     async def both(self, who: str, operation: str, arguments: Arguments) -> dict[str, Any]:

@@ -40,7 +40,6 @@ class TestCounting:
         assert failures.flooded(BAD, "here", START)
         assert not failures.flooded(OTHER, "here", START)
         assert not failures.flooded(BAD, "there", START)
-        assert not failures.flooded(None, "here", START)
         assert not failures.flooded(BAD, "here", START + MINUTE)
 
     def test_a_token_that_failed_in_another_minute_is_looked_at_again(self) -> None:

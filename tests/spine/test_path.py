@@ -279,6 +279,7 @@ class TestDeclarations:
             ("house.found", "root"),
             ("object.unshare", "object"),  # a scope's admin unshares what it cannot see
             ("object.unshare", "scope"),  # an owner takes back from where it is no more
+            ("scope.adopt", "id"),  # an instance admin names a scope that nobody owns any more
             ("audit.list", "about"),  # what is invisible is as absent
             ("audit.list", "session"),
             ("environment.close_credentials", "id"),  # in its environment's authority

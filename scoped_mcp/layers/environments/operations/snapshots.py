@@ -68,7 +68,7 @@ def _digest(
         "name": title,
         "purpose": purpose,
         "members": [[each.principal, each.role] for each in members],
-        "objects": [[each.id, each.type, each.name, each.tags, each.data] for each in things],
+        "objects": [[each.id, each.type, each.name, list(each.tags), each.data] for each in things],
     }
     return hashlib.sha256(canonical.encode(content)).hexdigest()
 

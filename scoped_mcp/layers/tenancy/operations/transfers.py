@@ -19,6 +19,7 @@ from scoped_mcp.layers.tenancy.model import (
     Projection,
     Role,
     Scope,
+    ScopeKind,
     ScopeView,
     TransferScope,
 )
@@ -127,6 +128,10 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
     return view(tx, put)
 
 
+def _adopted(_tx: ReadTx, cmd: AdoptScope, _earlier: object) -> AdoptionView:
+    return AdoptionView(scope=cmd.id, owner=cmd.owner)
+
+
 @handles(
     AdoptScope,
     name="scope.adopt",
@@ -138,6 +143,7 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
     scope="id",
     writes={Membership: Access.NONE},
     toolset="admin",
+    again=_adopted,
 )
 def adopt(cmd: AdoptScope, tx: WriteTx) -> AdoptionView:
     """For a scope that nobody can act for; frozen and archived ones too, which need one most.
@@ -146,6 +152,8 @@ def adopt(cmd: AdoptScope, tx: WriteTx) -> AdoptionView:
     and a scope that is not abandoned answers as one that is not there.
     """
     scope = tx.peek(Scope, cmd.id)
+    if scope is not None and scope.kind is ScopeKind.ENVIRONMENT:
+        scope = None  # what is inside is for its members alone (ruling 47)
     if scope is None or _has_an_acting_owner(tx, scope.id):
         seen = scope is not None and tx.sees(scope.id)
         if not seen:
