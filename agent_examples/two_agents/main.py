@@ -1,4 +1,4 @@
-"""Two agents, one server: private by default, shared on purpose, taken back at once.
+"""Two agents, one server: throwaway by default, kept on purpose, taken back at once.
 
 Run it: `python agent_examples/two_agents/main.py`. It needs nothing but scoped-mcp, starts a server
 on a free port with a database of its own, and ends with a non-zero code if anything does not hold.
@@ -71,7 +71,7 @@ async def call(client: Client[Any], tool: str, **arguments: object) -> dict[str,
 
 
 async def story(alice: Client[Any], bob: Client[Any], url: str) -> None:
-    """Each user makes an agent; the agents meet in a scope."""
+    """Each user makes an agent; what one of them keeps, the other may read."""
     made = [
         await call(user, "agent_delegate", name="agent", ttl_seconds=600) for user in (alice, bob)
     ]
@@ -82,7 +82,15 @@ async def story(alice: Client[Any], bob: Client[Any], url: str) -> None:
         hidden = await call(reader, "object_get", id=note["id"])
         assert hidden["error"]["code"] == "not_found", hidden
         assert (await call(reader, "object_list"))["items"] == []
-        print("what an agent makes is private: to another agent it does not exist")
+        print("an agent works in a throwaway environment: to another agent it does not exist")
+
+        patch = {"done": True}
+        await call(writer, "object_update", id=note["id"], patch=patch, expected_version=1)
+        late = await call(
+            writer, "object_update", id=note["id"], patch={"x": 1}, expected_version=1
+        )
+        assert late["error"]["code"] == "conflict", late
+        print("a lost race says what to do:", late["error"]["hint"])
 
         scope = await call(alice, "scope_create", name="shared")
         bob_id = (await call(bob, "whoami"))["principal"]["id"]
@@ -93,32 +101,46 @@ async def story(alice: Client[Any], bob: Client[Any], url: str) -> None:
         )
         for principal, role in members:
             await call(alice, "scope_add_member", scope=scope["id"], principal=principal, role=role)
-        await call(writer, "object_share", object=note["id"], scope=scope["id"])
-        seen = await call(reader, "object_get", id=note["id"])
-        assert seen["data"]["title"] == "plan", seen
-        assert seen["untrusted"] is True, seen
-        print("shared through a scope it is there, marked as another's data")
-
-        patch = {"done": True}
-        denied = await call(reader, "object_update", id=note["id"], patch=patch)
-        assert denied["error"]["code"] == "denied", denied
-        print("reading is not writing:", denied["error"]["message"])
-
-        await call(writer, "object_update", id=note["id"], patch=patch, expected_version=1)
-        late = await call(
-            writer, "object_update", id=note["id"], patch={"x": 1}, expected_version=1
+        ends = {
+            "source": {"kind": "any_environment"},
+            "target": {"kind": "scope", "id": scope["id"]},
+        }
+        channel = await call(alice, "channel_create", name="keep", **ends)
+        asked = await call(writer, "promotion_request", objects=[note["id"]], channel=channel["id"])
+        assert asked["state"] == "pending", asked
+        assert (await call(reader, "object_list"))["items"] == []
+        seen = await call(alice, "promotion_get", id=asked["id"])
+        done = await call(
+            alice,
+            "promotion_review",
+            id=asked["id"],
+            decision="approve",
+            picture=seen["picture"],
         )
-        assert late["error"]["code"] == "conflict", late
-        print("a lost race says what to do:", late["error"]["hint"])
+        assert done["state"] == "applied", done
+        copy = done["objects"][0]["published"]
+        read = await call(reader, "object_get", id=copy)
+        assert read["data"] == {"title": "plan", "done": True}, read
+        assert read["untrusted"] is True, read
+        print("what a person approved is there for the other agent, marked as another's data")
 
-        await call(writer, "object_unshare", object=note["id"], scope=scope["id"])
-        gone = await call(reader, "object_get", id=note["id"])
-        assert gone["error"]["code"] == "not_found", gone
-        print("taken back, it is gone for the very next call")
+        await call(writer, "object_update", id=note["id"], patch={"title": "changed"})
+        assert (await call(reader, "object_get", id=copy))["data"] == read["data"]
+        denied = await call(reader, "object_update", id=copy, patch=patch)
+        assert denied["error"]["code"] == "denied", denied
+        print("it is what was approved, and reading is not writing:", denied["error"]["message"])
 
-        trail = await call(writer, "audit_list", about=note["id"], outcome="denied")
+        trail = await call(alice, "audit_list", about=copy, outcome="denied")
         assert denied["error"]["entry"] in {entry["id"] for entry in trail["items"]}, trail
-        print("the owner's trail names who tried to write")
+        print("the trail of the scope's owner names who tried to write")
+
+        await call(writer, "environment_discard", id=note["environment"])
+        assert (await call(writer, "object_get", id=note["id"]))["error"]["code"] == "not_found"
+        assert (await call(reader, "object_get", id=copy))["data"] == read["data"]
+        await call(alice, "promotion_revert", id=asked["id"])
+        gone = await call(reader, "object_get", id=copy)
+        assert gone["error"]["code"] == "not_found", gone
+        print("the environment is gone; what was kept is, once it is taken back")
 
 
 async def main() -> None:
@@ -127,7 +149,8 @@ async def main() -> None:
         db = f"sqlite:///{Path(folder) / 'scoped.db'}"
         root = scoped_mcp("init", "--name", "root", SCOPED_MCP_DB=db)
         known = {"SCOPED_MCP_DB": db, "SCOPED_MCP_TOKEN": root}
-        issue = ("token", "issue", "--kind", "user", "--principal")
+        tools = ("--toolsets", "core,flow,review")
+        issue = ("token", "issue", "--kind", "user", *tools, "--principal")
         tokens = [scoped_mcp(*issue, name, **known) for name in ("alice", "bob")]
         async with (
             server(db) as url,

@@ -73,16 +73,22 @@ async def the_trail_names_all_of_it(stage: Stage) -> str:
     ]
     expect(len(made) == len(stage.objects) + 1, "the trail does not name every creation")
     named = {e["operation"] for e in trail.values() if e["outcome"] == "done"}
-    missing = {"scope.create", "object.share", "object.unshare", "scope.remove_member"} - named
-    expect(not missing and "agent.stop" in named, "the trail does not name what was done")
+    wanted = {"environment.spawn", "promotion.request", "promotion.review", "promotion.revert"}
+    wanted |= {"environment.discard", "scope.create", "scope.remove_member", "agent.stop"}
+    expect(not wanted - named, "the trail does not name what was done")
+    hidden = all(e.get("target") is None and not e["changes"] for e in made)
+    expect(hidden, "an auditor reads ids of what is inside an environment")
     bobs = {e["id"]: e for e in await reader.pages("audit_list")}
     expect({e["principal"] for e in bobs.values()} == {reader.id}, "an agent reads another's trail")
     hers = {e["id"]: e for e in await writer.pages("audit_list")}
-    expect(stage.hidden_entry in hers, "an owner does not see who tried to write")
+    admins = {e["id"] for e in await alice.pages("audit_list")}
+    expect(stage.hidden_entry in admins, "a scope's owner does not see who tried to write")
     expect(stage.hidden_entry in bobs, "an agent does not see its own refusal")
     beyond = [e for e in hers.values() if e["principal"] != writer.id]
     targets = {e.get("target") for e in beyond}
-    expect(targets <= {*stage.objects, stage.scope, writer.id}, "an agent sees too much")
+    known = {None, *stage.objects, *stage.published, stage.promotion, stage.scope, writer.id}
+    known.add(stage.environment)
+    expect(targets <= known, "an agent sees too much")
     answered = {e["principal"] for e in await alice.pages("audit_list")}
     expect(writer.id in answered, "a sponsor does not see that its agent worked")
     counts = f"{len(trail)} entries, {len(refusals)} of them refusals"

@@ -107,7 +107,10 @@ class Stage:
         sections: The document.
         cast: Who acts, by name.
         objects: The ids of the sections, in their order.
-        scope: The scope in which some are shared.
+        environment: Where they were made.
+        scope: The scope in which some are published.
+        promotion: By which they were.
+        published: The ids of the copies, in the order of the sections.
         hidden_entry: The trail's entry of the refused write.
     """
 
@@ -119,7 +122,10 @@ class Stage:
     clients: contextlib.AsyncExitStack
     cast: dict[str, Actor] = field(default_factory=dict[str, Actor])
     objects: list[str] = field(default_factory=list[str])
+    environment: str = ""
     scope: str = ""
+    promotion: str = ""
+    published: list[str] = field(default_factory=list[str])
     hidden_entry: str = ""
 
     @classmethod

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scoped_mcp.faces.cli.demo.stage import Stage
 
 LEGACY = "legacy"
+AGENTS = ["core", "audit", "review"]
 SHARED = 3
 _HINT = re.compile(r'(\w+)\(id="(obj_\w+)"\).* expected_version=(\d+)')
 
@@ -20,10 +21,10 @@ async def everyone_is_somebody(stage: Stage) -> str:
     """Users get a token each, and make an agent each; an agent's sponsor answers for it."""
     root = stage.cast["root"] = await stage.enter("root", stage.root_token)
     for user, agent in (("alice", "writer"), ("bob", "reader")):
-        toolsets = ["core", "audit"]
+        toolsets = ["core", "audit", "flow", "review"]
         issued = await root.call("token_issue", name=user, kind="user", toolsets=toolsets)
         one = stage.cast[user] = await stage.enter(user, issued["token"])
-        made = await one.call("agent_delegate", name=agent, ttl_seconds=3600)
+        made = await one.call("agent_delegate", name=agent, ttl_seconds=3600, toolsets=AGENTS)
         mode = LEGACY if user == "bob" else "auto"  # both eras of the protocol
         own = stage.cast[agent] = await stage.enter(agent, made["token"], mode)
         me = await own.call("whoami")
@@ -39,9 +40,13 @@ async def what_is_made_is_private(stage: Stage) -> str:
         data = {"heading": section.name, "text": section.text}
         made = await writer.call("object_create", type="section", name=section.name, data=data)
         stage.objects.append(made["id"])
+        stage.environment = made["environment"]
     expect(set(await writer.visible()) == set(stage.objects), "the writer does not see its own")
     expect(not await alice.visible(), "alice reads what her agent did not share")
-    return f"{len(stage.objects)} sections of a document are objects that alice's agent alone sees"
+    place = await writer.call("environment_get", id=stage.environment)
+    expect(place["objects"] == len(stage.objects), "they are not all in one environment")
+    await alice.refused("not_found", "environment_get", id=stage.environment)
+    return f"{len(stage.objects)} sections lie in a throwaway environment that its agent alone sees"
 
 
 async def changes_make_versions(stage: Stage) -> str:
@@ -105,47 +110,85 @@ async def strangers_see_nothing(stage: Stage) -> str:
     return "to bob's agent a private object is the same as one that does not exist"
 
 
-async def sharing_shows_exactly_that(stage: Stage) -> str:
-    """A scope has members; what is shared in it they see, and nothing else."""
+async def nothing_leaves_but_through_a_channel(stage: Stage) -> str:
+    """What shall stay is requested, looked at, and approved by somebody else."""
     alice, writer, bob, reader = (stage.cast[n] for n in ("alice", "writer", "bob", "reader"))
     stage.scope = (await alice.call("scope_create", name="handbook"))["id"]
     for member, role in ((writer, "contributor"), (bob, "viewer"), (reader, "viewer")):
         await alice.call("scope_add_member", scope=stage.scope, principal=member.id, role=role)
-    shared = stage.objects[:SHARED]
-    for object_id in shared:
-        await writer.call("object_share", object=object_id, scope=stage.scope)
+    ends = {"source": {"kind": "any_environment"}, "target": {"kind": "scope", "id": stage.scope}}
+    channel = await alice.call("channel_create", name="into the handbook", approvals=1, **ends)
+    inside = stage.objects[:SHARED]
+    await writer.refused("invalid", "object_share", object=inside[0], scope=stage.scope)
+    asked = await writer.call("promotion_request", objects=inside, channel=channel["id"])
+    stage.promotion = asked["id"]
+    expect(asked["state"] == "pending", "a promotion does not wait for its reviewer")
+    expect(not await reader.visible(), "what waits for review is seen")
+    yes = {"id": stage.promotion, "decision": "approve", "picture": asked["picture"]}
+    await writer.refused("denied", "promotion_review", **yes)
+    looked = await alice.call("promotion_get", id=stage.promotion)
+    expect(len(looked["objects"]) == SHARED, "the reviewer does not see what would land")
+    done = await alice.call("promotion_review", **yes | {"picture": looked["picture"]})
+    expect(done["state"] == "applied", "an approved promotion was not applied")
+    stage.published = [one["published"] for one in done["objects"]]
+    return f"{SHARED} sections waited for review; their agent could not approve them, alice did"
+
+
+async def the_copy_is_what_was_approved(stage: Stage) -> str:
+    """Others see exactly the approved versions, whatever happens inside afterwards."""
+    writer, reader = stage.cast["writer"], stage.cast["reader"]
     seen = await reader.visible()
-    expect(set(seen) == set(shared), "bob's agent does not see exactly what was shared")
-    one = await reader.call("object_get", id=shared[0])
-    expect(one["untrusted"] is True, "what another wrote is not marked as data")
-    expect(one["provenance"]["author"] == writer.id, "its author is not named")
-    return f"bob's agent sees exactly the {SHARED} shared sections, marked as another's data"
+    expect(set(seen) == set(stage.published), "bob's agent does not see exactly what was approved")
+    before = await reader.call("object_get", id=stage.published[0])
+    expect(before["untrusted"] is True, "what another wrote is not marked as data")
+    expect(before["owner"] == stage.scope, "a published copy is not its scope's")
+    await writer.call("object_update", id=stage.objects[0], patch={"text": "changed afterwards"})
+    after = await reader.call("object_get", id=stage.published[0])
+    expect(after["data"] == before["data"], "an edit inside changed what was approved")
+    return "bob's agent sees exactly these; an edit of the original changed nothing outside"
 
 
 async def reading_is_not_writing(stage: Stage) -> str:
-    """A share has a level, and a refusal has an entry."""
-    reader, writer = stage.cast["reader"], stage.cast["writer"]
-    target = stage.objects[0]
-    before = (await writer.call("object_get", id=target))["version"]
+    """A place has a level, and a refusal has an entry."""
+    reader, target = stage.cast["reader"], stage.published[0]
+    before = (await reader.call("object_get", id=target))["version"]
     patch = {"text": "mine now"}
     error = await reader.refused("denied", "object_update", id=target, patch=patch)
     stage.hidden_entry = error["entry"]
     await reader.refused("denied", "object_delete", id=target)
     await reader.refused("denied", "object_share", object=target, scope=stage.scope)
-    after = (await writer.call("object_get", id=target))["version"]
+    after = (await reader.call("object_get", id=target))["version"]
     expect(after == before, "a refused write changed something")
     return "it may read them; writing, deleting and sharing on are denied, and change nothing"
 
 
+async def what_was_published_can_be_taken_back(stage: Stage) -> str:
+    """A rollback is the opposite change, and can itself be rolled back."""
+    alice, reader = stage.cast["alice"], stage.cast["reader"]
+    back = await alice.call("promotion_revert", id=stage.promotion, reason="too early")
+    expect(back["state"] == "reverted", "a promotion was not reverted")
+    expect(not await reader.visible(), "what was taken back is seen")
+    again = await alice.call("promotion_revert", id=stage.promotion, reason="now it is time")
+    expect(again["state"] == "applied", "the rollback was not rolled back")
+    expect(set(await reader.visible()) == set(stage.published), "not all of it came back")
+    return "alice took the publication back, and the taking back too: each is a new version"
+
+
+async def what_is_thrown_away_is_gone(stage: Stage) -> str:
+    """Discarding an environment is one change; what was published stays."""
+    writer, reader = stage.cast["writer"], stage.cast["reader"]
+    await writer.call("environment_discard", id=stage.environment, reason="done")
+    await writer.refused("not_found", "object_get", id=stage.objects[0])
+    expect(set(await writer.visible()) == set(stage.published), "something inside is still there")
+    expect(set(await reader.visible()) == set(stage.published), "a published copy went with it")
+    return "the environment is discarded with all that was inside; what was published stays"
+
+
 async def revocation_bites_the_next_call(stage: Stage) -> str:
     """What is taken back is gone for the very next call."""
-    alice, writer, reader = (stage.cast[name] for name in ("alice", "writer", "reader"))
-    first, *others = stage.objects[:SHARED]
-    await reader.call("object_get", id=first)
-    await writer.call("object_unshare", object=first, scope=stage.scope)
-    await reader.refused("not_found", "object_get", id=first)
-    expect(set(await reader.visible()) == set(others), "more than one share was taken back")
+    alice, reader = stage.cast["alice"], stage.cast["reader"]
+    await reader.call("object_get", id=stage.published[0])
     await alice.call("scope_remove_member", scope=stage.scope, principal=reader.id)
-    await reader.refused("not_found", "object_get", id=others[0])
-    expect(not await reader.visible(), "who is no member still sees shares")
-    return "an unshared section and then a lost membership were gone for the very next call"
+    await reader.refused("not_found", "object_get", id=stage.published[0])
+    expect(not await reader.visible(), "who is no member still sees what is published")
+    return "a lost membership was gone for the very next call"
