@@ -194,6 +194,12 @@ class Beside(RuleBasedStateMachine):
             tokens = list(self.model.tokens if mode > 18 else live.values())
         return tokens[number % len(tokens)]
 
+    def person(self, number: int) -> str:
+        """A credential of a user: what agents make lives in environments, another story."""
+        live = self.watchers().items()
+        users = [token for who, token in live if not self.model._agent(who)]
+        return users[number % len(users)] if users else next(iter(self.secrets))
+
     def furnish(self) -> None:
         """A house in use: a tree of scopes, members of every role, things shown in every way."""
         names, token = self.start.names, {k: t for k, (t, _) in self.start.tokens.items()}
@@ -214,7 +220,7 @@ class Beside(RuleBasedStateMachine):
         self.add_member(token["bob"], shed, names["alice"], 2, 7_200)
         self.add_member(token["bob"], shed, names["carol"], 0, None)
         shown = [(token["alice"], hall, "admin", "live"), (token["bob"], hall, "write", "history")]
-        shown += [(token["robot"], room, "read", 1), (helper, hall, "read", "live")]
+        shown += [(token["alice"], room, "read", 1), (token["bob"], hall, "read", "live")]
         for by, scope, level, how in shown:
             thing = self.make_object(by)
             content = {"n": next(self.numbers)}

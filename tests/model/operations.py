@@ -72,6 +72,7 @@ class Model(model.Model):
         one = self.objects[thing]
         require(self.sight(who, thing)[0], READ)
         refuse("not_found", one["offer"] != who)
+        refuse("denied", self._agent(who))
         one.update(owner=who, offer=None)
         one["versions"].append(one["versions"][-1])
         for scope in [s for t, s in self.shown if t == thing]:

@@ -86,7 +86,7 @@ class Machine(Sights):
     @precondition(lambda self: len(self.model.objects) < MOST)
     @rule(by=which)
     def create(self, by: int) -> None:
-        self.make_object(self.actor(by))
+        self.make_object(self.person(by))
 
     @rule(by=which, thing=which, expected=st.sampled_from([None, None, None, 1, 2]))
     def update(self, by: int, thing: int, expected: int | None) -> None:
