@@ -135,12 +135,14 @@ def _asked(tx: ReadTx, asked: dict[str, Any]) -> dict[str, Any]:
     def hidden(value: object) -> bool:
         return isinstance(value, str) and store.conceals(tx, value) and not tx.sees(value)
 
-    kept = {
-        name: [each for each in value if not hidden(each)] if isinstance(value, list) else value
-        for name, value in asked.items()
-        if not hidden(value)
-    }
-    return {name: value for name, value in kept.items() if value != []}
+    kept: dict[str, Any] = {}
+    for name, value in asked.items():
+        if isinstance(value, list):
+            several = [each for each in cast("list[object]", value) if not hidden(each)]
+            kept |= {name: several} if several else {}
+        elif not hidden(value):
+            kept[name] = value
+    return kept
 
 
 def _entry(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries

@@ -159,12 +159,12 @@ def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
     require_active(tx, one)
     inside = [each.id for each in store.inside(tx, one, live=False)]
     tx.run(RestoreObjects(snapshot=kept.id), targets=inside)  # 1, 2
-    seats = {seat.principal: seat.role for seat in kept.members}
+    members = {seat.principal for seat in kept.members}
     for seat in _seats(tx, one):  # 3
-        if seat.principal not in seats:
+        if seat.principal not in members:
             tx.run(Invite(id=one.id, principal=seat.principal, role="none"))
-    for principal, role in seats.items():
-        tx.run(Invite(id=one.id, principal=principal, role=role))
+    for seat in kept.members:
+        tx.run(Invite(id=one.id, principal=seat.principal, role=seat.role))
     one = tx.put(one.but(name=kept.title, purpose=kept.purpose), event="restored")
     return view(tx, one)
 
