@@ -33,6 +33,10 @@ _ALONE = re.compile(r"-?(?:[0-9]+[.eE]|[0-9]{16})")
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+_ONLY_STR = frozenset({str})
+_DICTS = frozenset({dict})
+_BRANCHES = frozenset({dict, list})
 _BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|([\]}])')
 
 
@@ -58,6 +62,8 @@ def encode(value: object, depth: int = DEPTH) -> bytes:
         _check(value, depth)
         nowhere, problem = "", "is not JSON"
         raise NotCanonicalError(nowhere, problem) from None
+    if not _plain(value):  # the encoder takes tuples for lists, and numbers for keys
+        _check(value, depth)
     if _careful(text):
         _check(value, depth)
         return rfc8785.dumps(cast("Any", value))
@@ -91,6 +97,23 @@ def _careful(text: str) -> bool:
 def _number(literal: str) -> int | float:
     number = int(literal)
     return number if abs(number) <= SAFE_INTEGER else float(literal)
+
+
+def _plain(value: object) -> bool:
+    """Whether there is nothing but JSON's own types inside, looked at one container at a time."""
+    branches: list[Any] = [value if type(value) in _BRANCHES else [value]]
+    while branches:
+        branch = branches.pop()
+        if type(branch) in _DICTS:
+            if not _ONLY_STR.issuperset(map(type, branch)):
+                return False
+            branch = branch.values()
+        kinds = set(map(type, branch)) - _LEAVES
+        if not all(kind in _BRANCHES or issubclass(kind, (str, int, float)) for kind in kinds):
+            return False
+        if kinds:
+            branches.extend(child for child in branch if type(child) in _BRANCHES)
+    return True
 
 
 def _deep(text: str, depth: int) -> bool:

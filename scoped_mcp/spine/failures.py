@@ -26,9 +26,9 @@ class Failures:
         self._windows: OrderedDict[str, list[int]] = OrderedDict()  # source → minute, total, untold
         self._bad: OrderedDict[bytes, int] = OrderedDict()  # hash of a bad token → minute
 
-    def flooded(self, token: Proof | None, source: str, now: datetime) -> bool:
+    def flooded(self, token: Proof, source: str, now: datetime) -> bool:
         """Whether this source has failed too often this minute, and this very token among it."""
-        if token is None or not self._bad:
+        if not self._bad:
             return False
         window = self._windows.get(source)
         if window is None or window[0] != _minute(now) or window[1] < self._a_minute:
@@ -37,6 +37,14 @@ class Failures:
             return False
         window[1] += 1
         window[2] += 1
+        return True
+
+    def counted(self, token: Proof, source: str, now: datetime) -> bool:
+        """Count one failure without the database, where this window's entry is written already."""
+        window = self._windows.get(source)
+        if window is None or window[0] != _minute(now):
+            return False
+        self.count(token, source, now)
         return True
 
     def count(self, token: Proof | None, source: str, now: datetime) -> int:

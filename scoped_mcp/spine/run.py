@@ -129,10 +129,14 @@ class Spine:
         request = parse.of_command(command, None, Origin(face=face), self.limits)
         return cast("V", await self._answer(request))
 
+    def turned_away(self, token: Proof, source: str) -> bool:
+        """Whether a flood holds this very token: faces ask before they look at it at all."""
+        return self._failures.flooded(token, source, self._clock.now())
+
     async def refused(self, token: Proof, origin: Origin) -> None:
-        """Count and trace a credential that a face turned away before it reached the path."""
-        request = parse.of_call("whoami", {}, token, origin, self.limits)
-        if not self._failures.flooded(token, origin.source, self._clock.now()):
+        """Count a credential that a face turned away; trace it where a window begins."""
+        if not self._failures.counted(token, origin.source, self._clock.now()):
+            request = parse.of_call("whoami", {}, token, origin, self.limits)
             await self.database.write(lambda conn: self._perform(conn, request))
 
     async def alive(self) -> None:
@@ -157,7 +161,7 @@ class Spine:
         return await self.database.read(ask)
 
     async def _answer(self, request: Request) -> View:
-        if self._failures.flooded(request.token, request.origin.source, self._clock.now()):
+        if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise _unauthenticated()
         try:
             if request.operation is not None and request.operation.pooled:

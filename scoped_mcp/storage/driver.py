@@ -55,7 +55,8 @@ _ALLOWED = frozenset(
         "SQLITE_UPDATE",
     )
 )
-_READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count"})
+_READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count", "user_version"})
+REVISION_TABLE = "alembic_version"
 _DELETABLE = frozenset({"outbox", "repetitions"})
 
 
@@ -82,8 +83,7 @@ def _authorise(
     action: int, first: str | None, second: str | None, database: str | None, _trigger: str | None
 ) -> int:
     if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE):
-        ours = database == "main" and first is not None and not first.startswith("sqlite_")
-        return sqlite3.SQLITE_OK if ours else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK if _ours(first, database) else sqlite3.SQLITE_DENY
     if action in _ALLOWED:
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA and first in _READING_PRAGMAS and second is None:
@@ -91,6 +91,12 @@ def _authorise(
     if action == sqlite3.SQLITE_DELETE and first in _DELETABLE and database == "main":
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
+
+
+def _ours(table: str | None, database: str | None) -> bool:
+    """Whether operations write this table: not SQLite's own, and not the schema's revision."""
+    named = table is not None and not table.startswith("sqlite_") and table != REVISION_TABLE
+    return named and database == "main"
 
 
 def is_busy(error: BaseException) -> bool:
@@ -106,8 +112,8 @@ def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one ans
         if type(error).__name__ == "_LostError":
             return _internal("the database ended the transaction", error)
         return error
-    if isinstance(cause, dbapi.IntegrityError):  # its text holds names of columns
-        return _internal("the database refused; nothing was stored", error)
+    if isinstance(cause, dbapi.IntegrityError):  # its text holds names of columns; again is no help
+        return _internal("the database refused; nothing was stored", error, retry=False)
     text = str(cause).lower()
     if "full" in text:
         return _internal("the disk is full; nothing was stored", error)
@@ -124,7 +130,8 @@ def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one ans
     return _internal("the database refused; nothing was stored", error)
 
 
-def _internal(message: str, cause: BaseException) -> InternalError:
-    error = InternalError(message, hint="tell the operator; the server's log says more", retry=True)
+def _internal(message: str, cause: BaseException, *, retry: bool = True) -> InternalError:
+    hint = "tell the operator; the server's log says more"
+    error = InternalError(message, hint=hint, retry=retry)
     error.__cause__ = cause
     return error

@@ -1,4 +1,8 @@
-"""Who has the file open: a shared lock beside it, held for as long as a process uses it."""
+"""Who has the file open: a shared lock beside it, held for as long as a process uses it.
+
+The lock's file names the database file that was open last, so that a `-wal` which a killed server
+left behind is not played into another file put in its place.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +40,20 @@ class Presence:
         if not there:
             message = f"there is no database at `{path}`"
             raise InvalidError(message, hint="create one with `scoped-mcp init`")
-        return cls.claim(path, alone=alone or not driver.SAFE)
+        self = cls.claim(path, alone=alone or not driver.SAFE)
+        try:
+            self._require_own_wal(path)
+        except BaseException:
+            self.leave()
+            raise
+        return self
 
     @classmethod
     def claim(cls, path: Path, *, alone: bool) -> Self:
         """Take the lock whether or not the database exists yet."""
         lock = path.with_name(path.name + ".lock")
         try:
-            handle = os.fdopen(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600), "r+")
+            handle = open(lock, "r+", opener=_owned)  # noqa: SIM115 - held until we leave
         except OSError as error:
             raise unreachable(path, error) from error
         kind = portalocker.LockFlags.EXCLUSIVE if alone else portalocker.LockFlags.SHARED
@@ -58,11 +68,38 @@ class Presence:
             raise InvalidError(message, hint=hint, retry=True) from None
         return cls(handle)
 
+    def _require_own_wal(self, path: Path) -> None:
+        """Refuse a `-wal` of another file; remember this one.
+
+        Raises:
+            InvalidError: the database file was replaced and its `-wal` was not.
+        """
+        ours = str(path.stat().st_ino)
+        self._handle.seek(0)
+        last = self._handle.read().strip()
+        wal = path.with_name(path.name + "-wal")
+        if last not in {"", ours} and wal.exists() and wal.stat().st_size:
+            message = f"`{wal}` belongs to another file than the one now at `{path}`"
+            hint = (
+                "it holds the newest writes of the file that was there: move it and -shm back to "
+                f"that file; if they do belong together, delete `{self._handle.name}`"
+            )
+            raise InvalidError(message, hint=hint)
+        if last != ours:
+            self._handle.seek(0)
+            self._handle.truncate()
+            self._handle.write(ours)
+            self._handle.flush()
+
     def leave(self) -> None:
         """Let go of the lock."""
         if not self._handle.closed:
             portalocker.unlock(self._handle)
             self._handle.close()
+
+
+def _owned(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_CREAT, 0o600)
 
 
 def unreachable(path: Path, error: OSError) -> InvalidError:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import os
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, cast
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
+from scoped_mcp.kernel.text import quote
 from scoped_mcp.storage import driver, guards
 from scoped_mcp.storage.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 HEAD = "0001"
 """The revision that this code reads and writes."""
 _REVISION = "SELECT version_num FROM alembic_version"
+_HAS_REVISION = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+_VERSION = "PRAGMA user_version"
 
 
 def require_current(raw: driver.Raw) -> None:
@@ -39,18 +44,15 @@ def require_current(raw: driver.Raw) -> None:
     except driver.dbapi.Error as error:
         raise driver.translate(error) from error
     if revision != HEAD:
-        known = revision in {script.revision for script in _scripts().walk_revisions()}
-        hint = "run `scoped-mcp db upgrade`" if known else "install the version that made it"
         message = f"the database has schema `{revision}`, this code needs `{HEAD}`"
+        hint = "run `scoped-mcp db upgrade`" if revision in _known() else _install(raw)
         raise InternalError(message, hint=hint)
 
 
 def current(path: Path) -> str | None:
     """The revision of the file, or None where there is no schema."""
     with _connection(path) as connection:
-        found = connection.exec_driver_sql(
-            "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-        ).first()
+        found = connection.exec_driver_sql(_HAS_REVISION).first()
         return None if found is None else str(connection.exec_driver_sql(_REVISION).scalar())
 
 
@@ -70,7 +72,14 @@ def create(path: Path) -> None:
 
 
 def upgrade(path: Path, revision: str = "head") -> None:
-    """Bring the file to a later revision; nothing happens when it is there."""
+    """Bring the file to a later revision; nothing happens when it is there.
+
+    Raises:
+        InvalidError: the revision is not known, or not a later one; or the file's own is newer than
+            this code: the hint says what to install.
+    """
+    if revision != "head":
+        _require_known(revision)
     _migrate(path, command.upgrade, revision)
 
 
@@ -78,26 +87,34 @@ def downgrade(path: Path, revision: str) -> None:
     """Bring the file back to an earlier revision; the trail is never dropped.
 
     Raises:
-        ConflictError: the revision lies below the first one, or is not known.
+        ConflictError: the revision lies below the first one.
+        InvalidError: it is not known, or not an earlier one; or the file's own is newer than this
+            code: the hint says what to install.
     """
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision not in known:
+    if revision == "base":
         message = "there is nothing below the first revision: the trail is never dropped"
-        raise ConflictError(message, hint=f"name one of {', '.join(sorted(known))}")
+        raise ConflictError(message, hint=f"name one of {', '.join(_known())}")
+    _require_known(revision)
     _migrate(path, command.downgrade, revision)
 
 
-def _migrate(path: Path, move: object, revision: str) -> None:
+def _migrate(path: Path, move: Callable[[Config, str], None], revision: str) -> None:
     """Alone on the file: keys off, guards down, move, guards up, keys checked, commit."""
     presence = Presence.enter(path, alone=True)
     try:
         with _connection(path) as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _require_readable(connection)
             guards.drop(connection)
             config = _config()
             config.attributes["connection"] = connection
-            move(config, revision)  # type: ignore[operator] # pyright: ignore[reportCallIssue]
+            try:
+                move(config, revision)
+            except CommandError as error:  # Alembic's words are about scripts and heads
+                message = f"there is no way from the file's revision to {quote(revision)}"
+                raise InvalidError(message, hint=f"known: {', '.join(_known())}") from error
+            connection.exec_driver_sql(f"PRAGMA user_version = {_version_number()}")
             guards.make(connection)
             if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                 connection.exec_driver_sql("ROLLBACK")
@@ -120,6 +137,41 @@ def _connection(path: Path) -> Generator[Connection]:
     )
     with engine.connect() as connection:
         yield connection
+
+
+def _known() -> list[str]:
+    return sorted(script.revision for script in _scripts().walk_revisions())
+
+
+def _require_known(revision: str) -> None:
+    known = _known()
+    if revision not in known:
+        message = f"there is no revision {quote(revision)}"
+        raise InvalidError(message, hint=f"name one of {', '.join(known)}")
+
+
+def _require_readable(connection: Connection) -> None:
+    """Refuse to move a file that newer code has moved on."""
+    found = connection.exec_driver_sql(_HAS_REVISION).first()
+    revision = None if found is None else connection.exec_driver_sql(_REVISION).scalar()
+    if revision is not None and revision not in _known():
+        message = f"the database has schema `{revision}`, which this code does not know"
+        raw = cast("driver.Raw", connection.connection.driver_connection)
+        raise InvalidError(message, hint=_install(raw))
+
+
+def _install(raw: driver.Raw) -> str:
+    """Which version to install: migrations leave theirs in `user_version`."""
+    (number,) = raw.execute(_VERSION).fetchone()
+    if number <= _version_number():
+        return "install the version of scoped-mcp that made it"
+    major, minor, patch = number // 10**6, number // 10**3 % 10**3, number % 10**3
+    return f"install scoped-mcp {major}.{minor}.{patch} or newer"
+
+
+def _version_number() -> int:
+    major, minor, patch = (int(part) for part in version("scoped-mcp-server").split(".")[:3])
+    return major * 10**6 + minor * 10**3 + patch
 
 
 def _config() -> Config:

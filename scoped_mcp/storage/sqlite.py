@@ -29,6 +29,7 @@ from scoped_mcp.storage import driver
 from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.presence import Presence, unreachable
 from scoped_mcp.storage.schema import require_current
+from scoped_mcp.storage.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -141,6 +142,8 @@ class SQLiteDatabase:
     def __init__(self, path: Path, presence: Presence) -> None:
         self.path = path
         self._presence = presence
+        self._watch = Watch(path)
+        self._alone = True
         self._writer = _Link(path, reader=False)
         self._readers = [_Link(path, reader=True) for _ in range(READERS)]
         self._idle: asyncio.Queue[_Link] = asyncio.Queue()
@@ -165,7 +168,7 @@ class SQLiteDatabase:
         try:
             for link in (self._writer, *self._readers):
                 await link.open()
-            await self._writer.run(lambda: require_current(_raw(self._writer)))
+            await self._writer.run(self._settle_in)
         except BaseException as error:  # noqa: BLE001 - raised again, in our words
             await self._shut()
             raise driver.translate(error) from None
@@ -173,6 +176,12 @@ class SQLiteDatabase:
             self._idle.put_nowait(link)
         self._task = asyncio.create_task(self._serve(), name="scoped-mcp writer")
         return self
+
+    def _settle_in(self) -> None:
+        raw = _raw(self._writer)
+        require_current(raw)
+        self._look_for_company(raw)
+        self._watch.begin()  # behind the first read, which made -wal and -shm
 
     async def write(self, work: Callable[[Conn], T]) -> T:
         """Run `work` in a transaction of its own and make it durable."""
@@ -248,13 +257,15 @@ class SQLiteDatabase:
         try:
             self._take_turn()
             self._look_for_company(raw)
+            self._watch.check(alone=self._alone)
             require_current(raw)
-        except (ScopedError, *_TROUBLE) as error:  # busy, or another schema
+        except (ScopedError, *_TROUBLE) as error:  # busy, another schema or file
             self._abandon()
             raise _NotBegunError(error) from error
         conn = Conn(self._connection(self._writer))
         results = [self._one(conn, work) for work in batch]
         raw.execute("COMMIT")
+        self._watch.settle()
         if time.monotonic() < self._company_until:
             time.sleep(COMPANY_PAUSE)
         return results
@@ -305,10 +316,12 @@ class SQLiteDatabase:
         version = int(raw.execute("PRAGMA data_version").fetchone()[0])
         if self._data_version not in (0, version):
             self._company_until = time.monotonic() + COMPANY_SECONDS
+            self._alone = False  # from now on, others write to the file too
         self._data_version = version
 
     def _snapshot(self, link: _Link, work: Callable[[Conn], T]) -> T:
         raw = _raw(link)
+        self._watch.check()
         raw.execute("BEGIN")
         try:
             require_current(raw)

@@ -28,6 +28,8 @@ class Line:
         answer = await self.post(json.dumps(request).encode())
         if answer.status_code == 401:
             return {"code": "unauthenticated"}
+        if answer.status_code == 503:  # the door itself cannot be worked
+            return answer.json()["error"]
         said = answer.json()
         return said["result"] if "result" in said else {"code": said["error"]["code"]}
 

@@ -62,6 +62,62 @@ async def test_who_leaves_while_waiting_has_done_nothing(place: Place) -> None:
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+async def test_who_leaves_while_the_batch_waits_for_its_fsync_has_done_it(place: Place) -> None:
+    alice = await place.user("alice")
+    first, last = Gate(), Gate()
+    holding = asyncio.create_task(place.scoped.spine.database.write(first))
+    assert await asyncio.to_thread(first.entered.wait, BOUND)
+    early = creating(alice, "early")
+    await asyncio.sleep(0)
+    after = asyncio.create_task(place.scoped.spine.database.write(last))  # of the same batch
+    await asyncio.sleep(0)
+    first.open.set()
+    assert await asyncio.to_thread(last.entered.wait, BOUND)
+    early.cancel()  # its work is done; the commit is still to come
+    last.open.set()
+    await settled(holding, early, after)
+    assert early.cancelled()
+    await place.root.call("whoami")
+    assert stored(place) == Counter({"early": 1})
+    assert (await place.root.call("audit.verify"))["ok"]
+
+
+async def test_who_leaves_while_the_batch_is_run_again_has_done_it_once_or_not_at_all(
+    place: Place,
+) -> None:
+    alice = await place.user("alice")
+    first, again = Gate(), Gate()
+    runs: list[str] = []
+
+    def lose(conn: Any) -> None:
+        """End the outer transaction as a full disk does; alone, behave."""
+        runs.append("lose")
+        if len(runs) == 1:
+            conn._raw.execute("ROLLBACK")
+        else:
+            again(conn)
+
+    holding = asyncio.create_task(place.scoped.spine.database.write(first))
+    assert await asyncio.to_thread(first.entered.wait, BOUND)
+    done = creating(alice, "done")
+    await asyncio.sleep(0)
+    loser = asyncio.create_task(place.scoped.spine.database.write(lose))
+    await asyncio.sleep(0)
+    waiting = creating(alice, "waiting")
+    staying = creating(alice, "staying")
+    await asyncio.sleep(0)
+    first.open.set()
+    assert await asyncio.to_thread(again.entered.wait, BOUND)  # replayed as far as `lose`
+    done.cancel()
+    waiting.cancel()
+    await asyncio.sleep(0)
+    again.open.set()
+    await settled(holding, done, loser, waiting, staying)
+    assert runs == ["lose", "lose"]
+    assert stored(place) == Counter({"done": 1, "staying": 1})
+    assert (await place.root.call("audit.verify"))["ok"]
+
+
 async def test_who_leaves_at_any_moment_has_done_it_once_or_not_at_all(
     place: Place, measured: dict[str, Any]
 ) -> None:

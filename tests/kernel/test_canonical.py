@@ -133,9 +133,49 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize("key", [1, None, True, b"k", (1,)])
-def test_a_key_that_is_not_a_string_is_refused_on_the_careful_road(key: object) -> None:
+@pytest.mark.parametrize("number", [1, 1.5])  # the fast road and the careful one
+def test_a_key_that_is_not_a_string_is_refused_on_either_road(key: object, number: float) -> None:
     with pytest.raises(NotCanonicalError):
-        canonical.encode({"a": {key: 1.5}})
+        canonical.encode({"a": {key: number}})
+
+
+class Name(str):
+    """Text all the same."""
+
+    __slots__ = ()
+
+
+# What Python's encoder takes for JSON beside what is JSON.
+loose = st.recursive(
+    leaves | st.builds(Name, text) | st.just(b"bytes"),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(text | st.builds(Name, text), inner, max_size=4)
+        | st.dictionaries(st.integers(0, 9) | st.none() | st.booleans(), inner, max_size=4)
+    ),
+)
+
+
+def is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and is_json(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(map(is_json, value))
+    return value is None or isinstance(value, (str, bool, int, float))
+
+
+@given(loose)
+@example({1: "a"})
+@example({"a": (1, 2)})
+@example({"a": {True: []}})
+@example([[], [(1,)]])
+def test_both_roads_take_json_and_nothing_else(value: object) -> None:
+    if is_json(value):
+        assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(NotCanonicalError):
+            canonical.encode(value)
 
 
 @pytest.mark.parametrize("value", [{1: "a", "1": "b"}, {b"k": 1}, {(1,): 1}])

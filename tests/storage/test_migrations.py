@@ -106,13 +106,48 @@ def test_coming_to_where_one_is_changes_nothing(database_path: Path) -> None:
     assert everything(database_path) == before
 
 
-@pytest.mark.parametrize("revision", ["base", "0000", "-1", "head-1", "", "nonsense"])
-def test_there_is_nothing_below_the_first_revision(database_path: Path, revision: str) -> None:
+def test_there_is_nothing_below_the_first_revision(database_path: Path) -> None:
     before = everything(database_path)
     with pytest.raises(ConflictError) as refused:
-        schema.downgrade(database_path, revision)
+        schema.downgrade(database_path, "base")
     assert REVISIONS[0] in refused.value.hint
     assert everything(database_path) == before
+
+
+@pytest.mark.parametrize("revision", ["0000", "-1", "head-1", "", "nonsense", "x" * 500])
+@pytest.mark.parametrize("move", [schema.upgrade, schema.downgrade])
+def test_an_unknown_revision_is_invalid_and_the_known_ones_are_named(
+    database_path: Path, move: Any, revision: str
+) -> None:
+    before = everything(database_path)
+    with pytest.raises(InvalidError) as refused:
+        move(database_path, revision)
+    assert REVISIONS[0] in refused.value.hint
+    assert len(refused.value.message) < 150
+    assert everything(database_path) == before
+    Presence.enter(database_path, alone=True).leave()
+
+
+@pytest.mark.parametrize("move", [schema.upgrade, schema.downgrade])
+def test_a_file_of_newer_code_is_moved_neither_up_nor_down(database_path: Path, move: Any) -> None:
+    set_revision(database_path, "9999")
+    before = everything(database_path)
+    with pytest.raises(InvalidError) as refused:
+        move(database_path, schema.HEAD)
+    assert "install" in refused.value.hint
+    assert everything(database_path) == before
+
+
+async def test_a_newer_schema_names_the_version_to_install(database_path: Path) -> None:
+    with closing(sqlite3.connect(database_path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (schema._version_number(),)
+        raw.execute("PRAGMA user_version = 3004005")
+    set_revision(database_path, "9999")
+    with pytest.raises(InternalError) as refused:
+        async with Scoped.open(f"sqlite:///{database_path}"):
+            pass
+    assert "scoped-mcp 3.4.5" in refused.value.hint
+    assert not refused.value.retry
 
 
 async def test_a_newer_schema_is_refused_with_what_to_do(database_path: Path) -> None:

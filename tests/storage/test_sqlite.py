@@ -90,6 +90,9 @@ REFUSED = [
     "PRAGMA ignore_check_constraints = ON",
     "PRAGMA user_version = 7",
     "PRAGMA data_version = 7",
+    "UPDATE alembic_version SET version_num = '9999'",
+    "INSERT INTO alembic_version VALUES ('9999')",
+    "DELETE FROM alembic_version",
 ]
 
 
@@ -262,6 +265,7 @@ async def test_a_constraint_that_sounds_like_trouble_is_not_that_trouble() -> No
         error = driver.translate(driver.dbapi.IntegrityError(f"UNIQUE constraint failed: t.{word}"))
         assert isinstance(error, InternalError)
         assert "refused" in error.message
+        assert not error.retry, "a constraint that failed fails again"
 
 
 @pytest.mark.parametrize(
@@ -278,6 +282,7 @@ async def test_a_constraint_that_sounds_like_trouble_is_not_that_trouble() -> No
 def test_trouble_is_told_in_our_words(words: str, meaning: str) -> None:
     error = driver.translate(driver.dbapi.OperationalError(words))
     assert isinstance(error, InternalError)
+    assert error.retry
     assert meaning in error.message
 
 

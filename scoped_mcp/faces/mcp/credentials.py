@@ -74,6 +74,8 @@ class Credentials:
         until, known = self._known.get(name, (now, None))
         if known is not None and until > now:
             return known
+        if self._spine.turned_away(token, _source()):  # before a signature or a row is looked at
+            raise _unknown()
         proof = await self._proof(token)
         try:
             principal, credential = await self._verify(proof)
@@ -138,6 +140,11 @@ class BearerVerifier(TokenVerifier):
             return await self._credentials.caller(token)
         except UnauthenticatedError:
             return None
+
+
+def _unknown() -> UnauthenticatedError:
+    message = "the credential is missing, wrong, expired or revoked"
+    return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
 
 
 def origin() -> Origin:

@@ -29,18 +29,20 @@ def result(content: dict[str, Any], *, is_error: bool = False) -> CallToolResult
 
 def refusal(error: ScopedError) -> CallToolResult:
     """The refusal of a tool call: a result that the model can read and act upon."""
-    return result(
-        {
-            "error": {
-                "code": error.code.value,
-                "message": error.message,
-                "hint": error.hint,
-                "retry": error.retry,
-                "entry": error.entry,
-            }
-        },
-        is_error=True,
-    )
+    return result(shape(error), is_error=True)
+
+
+def shape(error: ScopedError) -> dict[str, Any]:
+    """The one shape in which every refusal is told."""
+    return {
+        "error": {
+            "code": error.code.value,
+            "message": error.message,
+            "hint": error.hint,
+            "retry": error.retry,
+            "entry": error.entry,
+        }
+    }
 
 
 def protocol_error(error: ScopedError, uri: str | None = None) -> MCPError:

@@ -12,6 +12,7 @@ import gc
 import signal
 import socket
 import sys
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -19,10 +20,11 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
 import scoped_mcp
+from scoped_mcp.faces.mcp.errors import shape
 from scoped_mcp.faces.mcp.metrics import CONTENT_TYPE
 from scoped_mcp.faces.mcp.server import Face, face_of, hush
 from scoped_mcp.faces.mcp.unparsable import Mender
-from scoped_mcp.kernel.errors import InvalidError, UnauthenticatedError
+from scoped_mcp.kernel.errors import InvalidError, ScopedError, UnauthenticatedError
 from scoped_mcp.spine.declare import Access
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def application(scoped: Scoped) -> Starlette:
     face = face_of(scoped)
     _add_routes(face, scoped)
     settings = scoped.settings
-    return face.server.http_app(
+    app = face.server.http_app(
         path=PATH,
         stateless_http=True,
         json_response=True,
@@ -64,6 +66,8 @@ def application(scoped: Scoped) -> Starlette:
             )
         ],
     )
+    app.add_middleware(_Unable)
+    return app
 
 
 async def serve(
@@ -185,6 +189,21 @@ class _Ending:
             if not begun:
                 answer = PlainTextResponse("the server is stopping", 503, {"retry-after": "1"})
                 await answer(scope, receive, send)
+
+
+class _Unable:
+    """503 where the door itself cannot be worked: the database has trouble, and says which."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; tell what became of it."""
+        try:
+            await self._app(scope, receive, send)
+        except ScopedError as error:  # before any answer: tools answer refusals themselves
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            await JSONResponse(shape(error), status)(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
