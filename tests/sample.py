@@ -9,7 +9,7 @@ scope:
     obj …a alice's, private, two versions     …c shared in scp …a   …d to delete   …e deleted
         …f bob's, offered to alice
     scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice
-        …e bob's, alice a member
+        …e bob's, alice a member     …g carl's, bob a member
 
 A room that is added later adds what its examples name to `_furnish`.
 """
@@ -141,6 +141,11 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     tokens["helper"] = delegate["token"]
     edge = {"source": me["principal"]["id"], "label": "member_of", "target": team["id"]}
     await alice.call("principal.relate", edge)
+    carl = await scoped.session(tokens["carl"])
+    left = await carl.call("scope.create", {"name": "left"})
+    note("scp", "g", left["id"])
+    bobs = {"scope": left["id"], "principal": me["principal"]["id"], "role": "viewer"}
+    await carl.call("scope.add_member", bobs)
     await alice.call("principal.suspend", {"id": ids["prn_aaaaaaaaaaaaaaac"]})
 
     for letter, name in (("a", "plans"), ("c", "calm")):

@@ -208,6 +208,12 @@ def test_a_hidden_operation_and_an_absent_one_answer_alike_and_not_in_words_of_t
         assert (error["hint"], error["retry"]) == (told[0]["hint"], False)
 
 
+def test_a_key_that_stands_twice_in_json_is_refused(root: Cli) -> None:
+    for data in ('{"a": 1, "a": 2}', '{"b": [{"a": 1, "a": 1}]}'):
+        done = root("call", "object.create", f'{{"type": "note", "data": {data}}}', "--json")
+        assert (done.code, done.error) == (2, "invalid")
+
+
 def test_a_key_makes_a_call_once(root: Cli) -> None:
     first = root("call", "object.create", NOTE, "--key", "k")
     again = root("call", "object.create", NOTE, "--key", "k")

@@ -127,6 +127,8 @@ class Model(model.Model):
         one = self.scopes[scope]
         revives = one["state"] == "archived" != state
         refuse("denied", revives and self.roles(who)[scope] != HOLDER)
+        widens = one["state"] != state == "active"
+        refuse("denied", widens and self.roles(who)[scope] < CHIEF)  # 30
         one["state"] = state
 
     def offer_scope(self, who: str, scope: str, to: str | None) -> None:

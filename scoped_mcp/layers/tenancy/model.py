@@ -247,7 +247,7 @@ class UpdateScope(Command[ScopeView]):
 class SetScopeState(Command[ScopeView]):
     """Freeze a scope (nothing is added or widened), archive it with all below, or make it active.
 
-    Only its owner brings an archived scope back.
+    Only its owner brings an archived scope back, and only its own admins unfreeze it.
     """
 
     id: ScopeId
@@ -276,6 +276,30 @@ class AcceptScope(Command[ScopeView]):
     id: ScopeId
 
     example: ClassVar[dict[str, Any]] = {"id": "scp_aaaaaaaaaaaaaaad"}
+
+
+class AdoptionView(View):
+    """Who owns a scope now; whoever arranged it sees no more of it than before."""
+
+    scope: ScopeId
+    owner: PrincipalId
+
+
+class AdoptScope(Command[AdoptionView]):
+    """Make a member of a scope its owner, where every owner is suspended or archived.
+
+    For admins of the organisation, who name the scope that one of its members told them; they see
+    nothing of it. Its members see who was made owner and by whom.
+    """
+
+    id: ScopeId
+    owner: PrincipalId
+    reason: Note | None = None
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "scp_aaaaaaaaaaaaaaag",
+        "owner": "prn_aaaaaaaaaaaaaaaa",
+    }
 
 
 class AddMember(Command[ScopeView]):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from scoped_mcp import ScopedError, Session
+from scoped_mcp.kernel import canonical
+from scoped_mcp.storage import driver
 from tests.conftest import Home
 from tests.sample import refused
 
@@ -138,6 +142,30 @@ class TestEntries:
         assert {one["session"] for one in await _own(alice)} == {session}
         assert await _trail(alice, session=session) == await _own(alice)
         assert await _trail(house.root, session=session, operation="object.create")
+
+    async def test_an_entry_that_cannot_be_written_fails_its_operation(
+        self, house: Home, alice: Session
+    ) -> None:
+        with closing(driver.connect(house.path)) as raw:
+            refuse = "BEGIN SELECT RAISE(ABORT, ''); END"
+            raw.execute(f"CREATE TRIGGER no BEFORE INSERT ON entries {refuse}")
+            with pytest.raises(ScopedError) as caught:
+                await _note(alice)
+            raw.execute("DROP TRIGGER no")
+        assert (caught.value.code, caught.value.entry) == ("internal", None)
+        assert (await alice.call("object.list"))["items"] == []
+        assert (await house.root.call("audit.verify"))["ok"]
+
+    async def test_digests_of_arguments_tell_nobody_what_they_were(
+        self, house: Home, alice: Session
+    ) -> None:
+        asked = {"type": "note", "data": {"answer": "yes"}}
+        for _ in range(2):
+            await alice.call("object.create", asked)
+        made = await _trail(house.root, operation="object.create")
+        shown = [(await _entry(house.root, one["id"]))["arguments"] for one in made]
+        assert len(set(shown)) == 2, "the same arguments look different"
+        assert hashlib.sha256(canonical.encode(asked)).hexdigest() not in shown
 
 
 class TestWhoSees:

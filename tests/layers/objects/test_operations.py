@@ -272,6 +272,18 @@ class TestTombstones:
             await _get(bob, note)
         assert (await _get(alice, note))["state"] == "deleted"
 
+    async def test_restoring_is_a_tool_of_the_toolset_temporal(self, house: Home) -> None:
+        plain = await house.user("plain", toolsets=["core", "scopes", "audit", "admin"])
+        undoing = await house.user("undoing", toolsets=["core", "temporal"])
+        for one, code in ((plain, "not_found"), (undoing, None)):
+            note = await _note(one)
+            await one.call("object.delete", {"id": note})
+            if code is None:
+                await one.call("object.restore", {"id": note})
+            else:
+                with refused(code):
+                    await one.call("object.restore", {"id": note})
+
 
 class TestNames:
     async def test_a_name_is_unique_among_what_one_owner_has(

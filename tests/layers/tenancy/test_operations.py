@@ -435,7 +435,22 @@ class TestInheritedRoles:
         await _add(alice, below, carol, "viewer")
         await _remove(alice, below, carol)
         await _state(alice, below, "frozen")
+        with refused("denied"):
+            await _state(alice, below, "active")
         await _state(alice, below, "archived")
+        for state in ("active", "frozen"):
+            with refused("denied"):
+                await _state(alice, below, state)
+
+    async def test_an_admin_of_the_scope_itself_unfreezes_what_one_above_froze(
+        self, house: Home, alice: Session, bob: Session
+    ) -> None:
+        _, below = await self._below(alice, bob)
+        carol = await house.user("carol")
+        await _add(bob, below, carol, "admin")
+        await _state(alice, below, "frozen")
+        await _state(carol, below, "active")
+        await _add(carol, below, await house.user("dave"), "viewer")
 
     async def test_they_raise_nobody_and_not_themselves(
         self, house: Home, alice: Session, bob: Session

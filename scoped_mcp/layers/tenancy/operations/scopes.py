@@ -233,7 +233,10 @@ def update(cmd: UpdateScope, tx: WriteTx) -> ScopeView:
     again=again,
 )
 def set_state(cmd: SetScopeState, tx: WriteTx) -> ScopeView:
-    """One change of one scope; what is below it is frozen or archived with it, computed."""
+    """One change of one scope; what is below it is frozen or archived with it, computed.
+
+    An inherited role may freeze and archive, never widen (ruling 30).
+    """
     scope = tx.get(Scope, cmd.id, Access.ADMIN)
     if scope.root:
         message = "the root scope stays active"
@@ -245,6 +248,9 @@ def set_state(cmd: SetScopeState, tx: WriteTx) -> ScopeView:
     if reviving and role is not Role.OWNER:
         message = "only its owner brings an archived scope back"
         raise DeniedError(message, hint="ask the owner of the scope")
+    if cmd.state is ScopeState.ACTIVE and role not in {Role.ADMIN, Role.OWNER}:
+        message = "an inherited role takes away: it does not make a frozen scope active"
+        raise DeniedError(message, hint="ask an admin of the scope itself")
     if reviving and store.named(tx, scope.owner, scope.name) is not None:
         message = f"there is another scope named {quote(scope.name)} by now"
         raise ConflictError(message, hint="rename that one first with scope_update")

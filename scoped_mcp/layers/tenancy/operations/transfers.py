@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from scoped_mcp.kernel.errors import ConflictError, InvalidError, NotFoundError
+from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from scoped_mcp.kernel.ids import MembershipId
 from scoped_mcp.kernel.text import quote
-from scoped_mcp.layers import objects
+from scoped_mcp.layers import identity, objects
 from scoped_mcp.layers.objects import AcceptObject, Object, ObjectView
 from scoped_mcp.layers.tenancy import store
 from scoped_mcp.layers.tenancy.model import (
     AcceptScope,
+    AdoptionView,
+    AdoptScope,
     Membership,
     Place,
     Projection,
@@ -120,6 +122,65 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
     if before is not None and before.state is Place.ACTIVE and before.role is Role.OWNER:
         tx.put(before.but(role=Role.ADMIN))
     return view(tx, put)
+
+
+@handles(
+    AdoptScope,
+    name="scope.adopt",
+    title="Give an abandoned scope an owner",
+    effect=Effect.GRANT,
+    needs={"id": Access.NONE, "owner": Access.NONE},
+    instance=Access.ADMIN,
+    on="id",
+    scope="id",
+    writes={Membership: Access.NONE},
+    toolset="admin",
+)
+def adopt(cmd: AdoptScope, tx: WriteTx) -> AdoptionView:
+    """For a scope that nobody can act for; frozen and archived ones too, which need one most.
+
+    Whoever arranges it gains nothing: the new owner is a member already and not on its own side,
+    and a scope that is not abandoned answers as one that is not there.
+    """
+    scope = tx.peek(Scope, cmd.id)
+    if scope is None or _has_an_acting_owner(tx, scope.id):
+        seen = scope is not None and tx.sees(scope.id)
+        if not seen:
+            message = f"there is no abandoned scope {quote(cmd.id)}"
+            raise NotFoundError(message, hint="a scope is abandoned when no owner of it can act")
+        message = "the scope has an owner who can act"
+        raise ConflictError(message, hint="ask its owner for what you need")
+    place = store.membership(tx, scope.id, cmd.owner)
+    member = tx.peek(identity.Principal, cmd.owner)
+    if member is None or not _can_take(tx, place, member):
+        message = f"{quote(cmd.owner)} cannot take it: it is no active member of the scope"
+        raise DeniedError(message, hint="name the member who asked; not a team, a delegate or you")
+    owner = cast("Membership", place).but(
+        role=Role.OWNER, expires_at=None, added_by=tx.caller.principal
+    )
+    tx.put(owner, reason=cmd.reason, event="adopted")
+    return AdoptionView(scope=scope.id, owner=cmd.owner)
+
+
+def _has_an_acting_owner(tx: ReadTx, scope: str) -> bool:
+    """Whether some owner can act, or is a delegate whose user can act in its stead (ruling 5)."""
+    for one in store.owners(tx, scope):
+        principal = tx.get_known(identity.Principal, one.principal)
+        above = list(identity.sponsors(tx, principal))
+        counts = above[-1:] if principal.delegate else [principal, *above]
+        if all(p.state is identity.PrincipalState.ACTIVE for p in counts):
+            return True
+    return False
+
+
+def _can_take(tx: ReadTx, place: Membership | None, member: identity.Principal) -> bool:
+    if place is None or place.state is not Place.ACTIVE or member.delegate or member.kind == "team":
+        return False
+    if place.expires_at is not None and place.expires_at <= tx.now:
+        return False
+    side = [member, *identity.sponsors(tx, member)]
+    active = all(p.state is identity.PrincipalState.ACTIVE for p in side)
+    return active and tx.caller.principal not in {p.id for p in side}
 
 
 def _offers(tx: ReadTx) -> dict[str, Any]:
