@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.promises import promise
+
 STORIES = sorted((Path(__file__).parents[2] / "agent_examples").glob("*/main.py"))
 
 
@@ -16,6 +18,7 @@ def test_there_are_stories() -> None:
     assert "two_agents" in {story.parent.name for story in STORIES}
 
 
+@promise("cli.start")
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.parent.name)
 def test_a_story_holds(story: Path, tmp_path: Path) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SCOPED_MCP_")}

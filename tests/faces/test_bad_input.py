@@ -18,6 +18,7 @@ from scoped_mcp.kernel.ids import Id
 from scoped_mcp.spine.declare import Operation, catalogue
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.metadata import metadata
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -270,6 +271,7 @@ async def line(face: Face, token: str | None = None) -> AsyncIterator[Wire]:
     assert (await face.call("audit.verify", {}))["ok"]
 
 
+@promise("parse.traced", "objects.not_json")
 @pytest.mark.parametrize(
     "of", [pytest.param(8, id="an eighth"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 )
@@ -356,6 +358,7 @@ def nested(depth: int) -> str:
     return '{"a":' * depth + "1" + "}" * depth
 
 
+@promise("readme.limits")
 async def test_data_ends_where_the_limits_say(face: Face) -> None:
     async with line(face) as wire:
         for label, data, expected in (
@@ -391,6 +394,7 @@ async def test_a_list_that_is_too_short_or_too_long_is_refused_in_our_words(
         await wire.expect_refusal(tool, tool, json.dumps(arguments))
 
 
+@promise("cursors.bound")
 async def test_a_cursor_of_another_caller_or_another_list_is_refused(face: Face) -> None:
     alice = await face.user("alice", toolsets=["all"])
     for token in (alice, face.root_token):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from scoped_mcp.faces.cli.commands import app
 from tests.faces.cli import Cli, new_house
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def root(tmp_path: Path) -> Cli:
     return new_house(tmp_path)
 
 
+@promise("embedded.said")
 def test_init_prints_the_token_alone_and_the_rest_on_standard_error(stranger: Cli) -> None:
     done = stranger("init")
     assert done.code == 0
@@ -70,6 +72,7 @@ def test_without_a_token_one_clear_line_and_one(root: Cli, arguments: tuple[str,
     assert [line.partition(":")[0] for line in done.err.splitlines()] == ["unauthenticated", "hint"]
 
 
+@promise("cli.json")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -188,6 +191,7 @@ def test_a_principal_that_is_no_admin_names_itself(root: Cli) -> None:
     assert carol("token", "list", "--principal", "root", "--json").error == "not_found"
 
 
+@promise("cli.call")
 def test_call_takes_json_as_an_argument_or_from_standard_input(root: Cli) -> None:
     made = root("call", "object.create", NOTE).json
     read = root("call", "object_get", "-", stdin=json.dumps({"id": made["id"]})).json
@@ -208,6 +212,7 @@ def test_a_hidden_operation_and_an_absent_one_answer_alike_and_not_in_words_of_t
         assert (error["hint"], error["retry"]) == (told[0]["hint"], False)
 
 
+@promise("numbers.once")
 def test_a_key_that_stands_twice_in_json_is_refused(root: Cli) -> None:
     for data in ('{"a": 1, "a": 2}', '{"b": [{"a": 1, "a": 1}]}'):
         done = root("call", "object.create", f'{{"type": "note", "data": {data}}}', "--json")
@@ -223,6 +228,7 @@ def test_a_key_makes_a_call_once(root: Cli) -> None:
     assert root("call", "object.create", changed, "--key", "k", "--json").error == "conflict"
 
 
+@promise("cli.json")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -284,6 +290,7 @@ def test_a_whole_trail_verifies(root: Cli) -> None:
     assert helper("audit", "verify", "--json").error == "denied"
 
 
+@promise("readme.verify")
 def test_tampering_is_found_and_named(root: Cli) -> None:
     root("call", "object.get", '{"id": "obj_aaaaaaaaaaaaaaaa"}')
     hidden = root("audit", "log", "--outcome", "denied", "--json").json["items"][0]["id"]
@@ -317,6 +324,7 @@ def test_where_there_is_no_database_it_says_so(stranger: Cli) -> None:
     assert list(stranger.folder.iterdir()) == []
 
 
+@promise("identity.break_glass")
 def test_recover_ends_every_credential_and_prints_a_new_one(root: Cli) -> None:
     done = root("recover", "root")
     assert (done.code, bool(TOKEN.fullmatch(done.out))) == (0, True)
@@ -342,6 +350,7 @@ def test_a_broken_setting_is_named(root: Cli) -> None:
     assert (done.code, done.error) == (1, "invalid")
 
 
+@promise("cli.json")
 def test_every_command_takes_json_and_teaches() -> None:
     groups = {
         "init": "", "demo": "", "serve": "", "call": "", "recover": "",

@@ -17,6 +17,7 @@ from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp import MCPError
 
 from tests.faces.cli import PROGRAM, Cli, new_house
+from tests.promises import promise
 
 
 @pytest.fixture
@@ -118,6 +119,7 @@ def test_a_half_sent_request_does_not_keep_it_from_ending_quietly(root: Cli) -> 
     assert (server.returncode, err) == (0, f"serving {url}\n")
 
 
+@promise("identity.break_glass")
 def test_recover_and_upgrade_want_the_server_stopped(root: Cli) -> None:
     with root.running("serve", "--transport", "http", "--port", "0", "--json") as server:
         assert server.stdout is not None
@@ -146,11 +148,13 @@ def test_the_demo_holds_and_keeps_what_it_is_told_to_keep(tmp_path: Path) -> Non
     raw.close()
 
 
+@promise("cli.start", "embedded.said")
 def test_the_demo_leaves_nothing_and_says_what_each_step_proved(tmp_path: Path) -> None:
     played = Cli(tmp_path, extra={"TMPDIR": str(tmp_path), "PYTHONIOENCODING": "ascii"})("demo")
     assert played.code == 0, (played.out, played.err)
     *steps, last = played.out.splitlines()
     assert len(steps) == int(last.split()[1])
+    assert "does not promise" in played.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ from fastmcp.utilities.tests import asgi_server
 from scoped_mcp import Scoped
 from scoped_mcp.config import Settings
 from scoped_mcp.faces.mcp import build
+from tests.promises import promise
 
 ISSUER, AUDIENCE = "https://login.example.com", "scoped"
 KEYS = RSAKeyPair.generate()
@@ -63,6 +64,7 @@ async def who(scoped: Scoped, token: str) -> str | None:
         return content["principal"]["id"] if not answer.is_error else None
 
 
+@promise("readme.jwt", "external.mapping")
 async def test_a_linked_identity_is_its_principal_until_the_link_is_revoked(tmp_path: Any) -> None:
     url, token = await house(tmp_path)
     async with Scoped.open(url, settings=settings()) as scoped:
@@ -72,6 +74,7 @@ async def test_a_linked_identity_is_its_principal_until_the_link_is_revoked(tmp_
         assert await who(scoped, jwt()) is None
 
 
+@promise("readme.jwt", "identity.external")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -99,6 +102,7 @@ async def test_without_an_issuer_no_jwt_is_anybody(tmp_path: Any) -> None:
         assert await who(scoped, jwt()) is None
 
 
+@promise("identity.external")
 async def test_a_first_sign_in_creates_a_user_only_where_the_setting_says_so(tmp_path: Any) -> None:
     url, _ = await house(tmp_path)
     async with Scoped.open(url, settings=settings()) as scoped:
@@ -109,6 +113,7 @@ async def test_a_first_sign_in_creates_a_user_only_where_the_setting_says_so(tmp
         assert await who(scoped, jwt()) == first
 
 
+@promise("identity.external")
 async def test_the_settings_refuse_an_issuer_without_audience_or_key() -> None:
     with pytest.raises(ValueError, match="OIDC"):
         Settings(oidc_issuer=ISSUER, oidc_public_key=KEYS.public_key)

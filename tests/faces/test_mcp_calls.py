@@ -9,6 +9,7 @@ import pytest
 
 from scoped_mcp.faces.mcp import build, credentials
 from tests.faces.conftest import rpc
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from fastmcp.client import Client
@@ -82,6 +83,7 @@ async def test_every_refusal_has_one_shape_and_an_entry(
     assert error["entry"] in {entry["id"] for entry in await face.trail()}
 
 
+@promise("readme.toolsets")
 async def test_a_tool_outside_the_toolset_answers_as_one_that_does_not_exist(
     face: Face, alice_token: str
 ) -> None:
@@ -116,6 +118,7 @@ async def test_a_read_only_token_does_not_write(face: Face) -> None:
         assert (await refused(client, "object_create", NOTE))["code"] == "not_found"
 
 
+@promise("session.one", "identity.spoofed")
 @pytest.mark.parametrize("era", ERAS)
 async def test_what_a_client_says_of_itself_decides_nothing(
     face: Face, alice_token: str, era: str
@@ -142,6 +145,7 @@ async def test_a_traced_call_names_face_and_declared_client(face: Face, alice_to
     assert newest["face"] == "mcp"
 
 
+@promise("repeat.once")
 async def test_a_repetition_with_the_same_key_is_done_once(face: Face, alice_token: str) -> None:
     async with face.client(alice_token) as client:
         ids = [

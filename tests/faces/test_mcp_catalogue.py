@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from scoped_mcp.faces.mcp.server import INSTRUCTIONS
 from scoped_mcp.spine.declare import Effect, catalogue
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from mcp_types import Tool
@@ -56,6 +57,7 @@ def test_the_instructions_keep_to_400_tokens() -> None:
     assert tokens(INSTRUCTIONS) <= 400
 
 
+@promise("readme.core")
 async def test_the_first_principal_sees_every_tool_in_the_order_of_the_catalogue(
     face: Face,
 ) -> None:
@@ -63,11 +65,13 @@ async def test_the_first_principal_sees_every_tool_in_the_order_of_the_catalogue
     assert names == [o.tool_name for o in catalogue.values() if o.tool]
 
 
+@promise("readme.core")
 async def test_an_issued_token_sees_core_alone(face: Face, alice_token: str) -> None:
     names = [tool.name for tool in await listed(face, alice_token)]
     assert names == [o.tool_name for o in catalogue.values() if o.tool and o.toolset == "core"]
 
 
+@promise("attenuation.faces")
 async def test_a_read_only_token_sees_reads_alone(face: Face) -> None:
     token = await face.user("reader", toolsets=["all"], read_only=True)
     tools = await listed(face, token)
@@ -76,6 +80,7 @@ async def test_a_read_only_token_sees_reads_alone(face: Face) -> None:
     assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
 
 
+@promise("eras.same")
 async def test_the_list_is_the_same_in_both_eras(face: Face, alice_token: str) -> None:
     async with (
         face.client(alice_token, "legacy") as legacy,

@@ -12,6 +12,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.faces.conftest import rpc
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from tests.faces.conftest import Face
@@ -21,6 +22,7 @@ LIST = rpc("tools/list")
 WHOAMI = rpc("tools/call", {"name": "whoami", "arguments": {}})
 
 
+@promise("readme.identity")
 @pytest.mark.parametrize("request_", [LIST, WHOAMI, rpc("ping"), rpc("resources/list")])
 @pytest.mark.parametrize(
     "token", [None, "", "nonsense", "smcp_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaa", "é"]
@@ -41,6 +43,7 @@ async def test_a_token_in_the_address_is_not_looked_at(face: Face) -> None:
     assert answer.status_code == 401
 
 
+@promise("readme.secrets")
 async def test_a_failed_authentication_is_on_the_trail_without_its_token(face: Face) -> None:
     async with face.http("smcp_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaa", **JSON) as http:
         for _ in range(5):
@@ -93,12 +96,14 @@ async def test_hosts_and_origins_of_the_settings_are_welcome(public_face: Face) 
         assert (await http.post("/mcp", json=WHOAMI)).status_code == 403
 
 
+@promise("readme.limits")
 async def test_a_body_beyond_four_mebibytes_is_refused(face: Face) -> None:
     request = rpc("tools/call", {"name": "object_create", "arguments": {"x": "x" * 4_200_000}})
     async with face.http(face.root_token, **JSON) as http:
         assert (await http.post("/mcp", json=request)).status_code == 413
 
 
+@promise("http.no_stream")
 async def test_there_is_no_stream_to_leave_open(face: Face) -> None:
     async with face.http(face.root_token, accept="text/event-stream") as http:
         assert (await http.get("/mcp")).status_code == 405

@@ -10,6 +10,7 @@ from mcp_types import ResourceTemplateReference
 
 from scoped_mcp.faces.mcp.resources import ADDRESSES
 from tests.faces.conftest import rpc
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from tests.faces.conftest import Face
@@ -65,6 +66,7 @@ async def test_a_scope_and_an_entry_have_addresses(face: Face) -> None:
     assert found["id"] == entry["id"]
 
 
+@promise("path.hidden")
 async def test_absent_invisible_and_malformed_answer_the_same(face: Face, alice_token: str) -> None:
     bob = await face.user("bob")
     made = await face.call("object.create", NOTE, alice_token)
@@ -87,6 +89,7 @@ async def test_absent_invisible_and_malformed_answer_the_same(face: Face, alice_
     assert answers[0]["code"] == -32602
 
 
+@promise("attenuation.faces")
 async def test_addresses_outside_the_toolset_do_not_exist(face: Face, alice_token: str) -> None:
     entry = (await face.trail())[0]
     async with face.client(alice_token) as client:
@@ -96,6 +99,7 @@ async def test_addresses_outside_the_toolset_do_not_exist(face: Face, alice_toke
     assert (await refusal(face, alice_token, uri))["code"] == -32602
 
 
+@promise("attenuation.faces")
 @pytest.mark.parametrize("era", ERAS)
 async def test_completion_offers_visible_ids_alone(face: Face, alice_token: str, era: str) -> None:
     bob = await face.user("bob")
@@ -109,3 +113,7 @@ async def test_completion_offers_visible_ids_alone(face: Face, alice_token: str,
             assert found.values == [mine["id"]]
         assert (await client.complete(objects, {"name": "id", "value": "zzz"})).values == []
         assert (await client.complete(nothing, {"name": "id", "value": ""})).values == []
+        trail = ResourceTemplateReference(type="ref/resource", uri="scoped://audit/entries/{id}")
+        assert (await client.complete(trail, {"name": "id", "value": ""})).values == [], (
+            "outside the toolset there is nothing to complete"
+        )

@@ -17,6 +17,7 @@ from scoped_mcp import Scoped
 from tests.faults.conftest import Place, open_place
 from tests.faults.http import code, line
 from tests.faults.processes import CLI, ROOT, FileClock, command, environment, running, server
+from tests.promises import promise
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 Do = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -162,12 +163,14 @@ async def over_http_all_is_taken(place: Place, clock: FileClock, *, elsewhere: b
                     assert code(await delegate("whoami", {})) == answer, taken
 
 
+@promise("readme.identity", "readme.revocation", "identity.suspended", "scopes.revoked")
 async def test_what_another_process_takes_is_gone_at_the_very_next_call(tmp_path: Path) -> None:
     clock = FileClock(tmp_path / "clock")
     async with open_place(tmp_path, clock) as place:
         await over_http_all_is_taken(place, clock, elsewhere=True)
 
 
+@promise("readme.revocation")
 async def test_what_the_serving_process_takes_is_gone_at_the_very_next_call(tmp_path: Path) -> None:
     clock = FileClock(tmp_path / "clock")
     async with open_place(tmp_path, clock) as place:
@@ -207,6 +210,7 @@ async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
         assert code(await caller.call("whoami")) == "unauthenticated"
 
 
+@promise("suspension.computed")
 async def test_resuming_gives_back_exactly_what_suspension_took(tmp_path: Path) -> None:
     clock = FileClock(tmp_path / "clock")
     async with open_place(tmp_path, clock) as place:

@@ -15,6 +15,7 @@ import pytest
 from scoped_mcp.faces.mcp.credentials import Credentials
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from tests.faults.trail import entries
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from scoped_mcp import Session
@@ -48,6 +49,7 @@ async def good(session: Session, seconds: float) -> list[float]:
     return times
 
 
+@promise("failures.counted", "identity.flood")
 @pytest.mark.parametrize(
     "seconds", [pytest.param(0.6, id="short"), pytest.param(8.0, id="long", marks=pytest.mark.slow)]
 )
@@ -89,6 +91,7 @@ async def test_good_callers_are_served_and_failures_are_told_once_a_window(
     assert len(failures._windows) == 1
 
 
+@promise("identity.flood")
 async def test_a_flooding_token_is_turned_away_before_a_row_or_a_signature_is_looked_at(
     place: Place,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.processes import BOUND
 from tests.faults.trail import contents, entries
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from scoped_mcp import Session
@@ -44,6 +45,7 @@ async def settled(*tasks: asyncio.Task[Any]) -> list[Any]:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@promise("batch.cancelled")
 async def test_who_leaves_while_waiting_has_done_nothing(place: Place) -> None:
     alice = await place.user("alice")
     gate = Gate()
@@ -62,6 +64,7 @@ async def test_who_leaves_while_waiting_has_done_nothing(place: Place) -> None:
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@promise("batch.cancelled")
 async def test_who_leaves_while_the_batch_waits_for_its_fsync_has_done_it(place: Place) -> None:
     alice = await place.user("alice")
     first, last = Gate(), Gate()
@@ -82,6 +85,7 @@ async def test_who_leaves_while_the_batch_waits_for_its_fsync_has_done_it(place:
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@promise("batch.cancelled")
 async def test_who_leaves_while_the_batch_is_run_again_has_done_it_once_or_not_at_all(
     place: Place,
 ) -> None:
@@ -118,6 +122,7 @@ async def test_who_leaves_while_the_batch_is_run_again_has_done_it_once_or_not_a
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@promise("readme.trace")
 async def test_who_leaves_at_any_moment_has_done_it_once_or_not_at_all(
     place: Place, measured: dict[str, Any]
 ) -> None:

@@ -11,6 +11,7 @@ from scoped_mcp.kernel.clock import moment
 from tests.conftest import FixedClock
 from tests.faults.conftest import open_place
 from tests.faults.trail import entries
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ def times(path: Path) -> list[str]:
     return [entry["at"] for entry in entries(path)]
 
 
+@promise("clock.order")
 @pytest.mark.parametrize("seconds", [SLACK + 1, -SLACK - 1, 86_400.0, -86_400.0])
 async def test_a_jump_of_more_than_five_minutes_stops_writing_until_it_is_undone(
     tmp_path: Path, seconds: float
@@ -43,6 +45,7 @@ async def test_a_jump_of_more_than_five_minutes_stops_writing_until_it_is_undone
         assert (await place.root.call("audit.verify"))["ok"]
 
 
+@promise("clock.order")
 async def test_a_small_jump_back_never_turns_the_trail_around(tmp_path: Path) -> None:
     clock = FixedClock()
     async with open_place(tmp_path, clock) as place:
@@ -62,6 +65,7 @@ async def test_hours_of_sleep_are_no_jump(tmp_path: Path) -> None:
         await place.root.call("object.create", NOTE)
 
 
+@promise("clock.order")
 async def test_a_house_whose_newest_entry_is_ahead_of_the_clock_does_not_write(
     tmp_path: Path,
 ) -> None:

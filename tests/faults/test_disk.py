@@ -18,6 +18,7 @@ from scoped_mcp.storage import driver
 from tests.faults.conftest import open_place
 from tests.faults.processes import beside, running
 from tests.faults.trail import contents
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Place
@@ -71,6 +72,7 @@ def stored(path: Path) -> list[str]:
     return [content["state"]["data"]["marker"] for _, _, content in contents(path, "object")]
 
 
+@promise("faults.disk")
 async def test_a_full_disk_is_named_loses_nothing_and_is_survived(
     disk: Disk, measured: dict[str, Any]
 ) -> None:
@@ -139,6 +141,7 @@ async def test_a_read_only_disk_is_named(disk: Disk) -> None:
         pass
 
 
+@promise("faults.disk")
 async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place) -> None:
     acked = await place.root.call("object.create", {"type": "note", "data": {"marker": "1"}})
     raw = place.scoped.spine.database._writer.raw

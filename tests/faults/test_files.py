@@ -15,6 +15,7 @@ from tests.faults.conftest import open_place
 from tests.faults.http import code, line
 from tests.faults.processes import server
 from tests.faults.trail import contents
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,7 @@ TROUBLES = {
 }
 
 
+@promise("faults.files")
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda one: one.__name__)
 async def test_it_is_named_stops_reads_and_writes_and_tells_clients_no_path(
     tmp_path: Path, trouble: Callable[[Path, Path], None], caplog: pytest.LogCaptureFixture
@@ -131,6 +133,7 @@ async def test_it_is_named_stops_reads_and_writes_and_tells_clients_no_path(
             assert beside(path, "-wal").read_bytes() == before, "something was written"
 
 
+@promise("faults.files")
 async def test_what_was_committed_into_a_file_nobody_finds_again_is_not_acknowledged(
     place: Place,
 ) -> None:
@@ -176,6 +179,7 @@ async def test_others_that_write_and_checkpoint_are_no_trouble(place: Place) -> 
     assert len(stored(place.path)) == 151
 
 
+@promise("faults.files")
 @pytest.mark.parametrize("way", ["wal left", "wal taken along"])
 async def test_an_older_copy_never_takes_the_newest_writes_of_the_file_before_it(
     tmp_path: Path, way: str

@@ -18,6 +18,7 @@ from scoped_mcp.storage import driver
 from tests.faults.http import Line, code, line
 from tests.faults.processes import server
 from tests.faults.trail import contents, entries
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +92,7 @@ def check_file(path: Path) -> None:
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+@promise("faults.killed")
 @pytest.mark.parametrize(
     "kills", [pytest.param(1, id="once"), pytest.param(MANY, id="often", marks=pytest.mark.slow)]
 )

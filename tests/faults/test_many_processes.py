@@ -11,6 +11,7 @@ import pytest
 from scoped_mcp.storage import driver
 from tests.faults.processes import beside
 from tests.faults.trail import contents
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Place
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PROCESSES, CALLERS, SHARED = 4, 8, 4
 
 
+@promise("session.one", "batch.company", "audit.processes")
 @pytest.mark.parametrize(
     "seconds", [pytest.param(3.0, id="3s"), pytest.param(20.0, id="20s", marks=pytest.mark.slow)]
 )

@@ -13,6 +13,7 @@ import pytest
 from tests.faults.conftest import Place, open_place
 from tests.faults.processes import beside, write_until
 from tests.faults.trail import credentials_of_sessions, entries, late_writes
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,7 @@ async def _beside(place: Place, revoker: Revoker, seconds: float, *rest: Any) ->
 PROFILES = [pytest.param(1.0, id="1s"), pytest.param(5.0, id="5s", marks=pytest.mark.slow)]
 
 
+@promise("readme.revocation", "order.check")
 @pytest.mark.parametrize("seconds", PROFILES)
 @pytest.mark.parametrize("processes", [0, 2])
 async def test_no_write_stands_behind_the_revocation_that_should_have_stopped_it(

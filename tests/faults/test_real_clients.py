@@ -23,6 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from tests.faults.processes import environment, running, server
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Place
@@ -65,6 +66,7 @@ async def at(place: Place, transport: str, token: str) -> AsyncIterator[Any]:
             yield address
 
 
+@promise("readme.clients", "eras.same")
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_fastmcp_client_works_in_both_eras(
@@ -91,6 +93,7 @@ async def test_the_fastmcp_client_works_in_both_eras(
     seen.check()
 
 
+@promise("readme.clients")
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_the_official_python_client_works(place: Place, transport: str) -> None:
     token = (await place.issue("alice"))["token"]
@@ -196,6 +199,7 @@ async def inspecting(
         yield Inspector([*inspector, *named], home)
 
 
+@promise("readme.clients")
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_mcp_inspector_works(

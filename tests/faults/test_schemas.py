@@ -12,6 +12,7 @@ from scoped_mcp.storage import driver
 from tests.faults.http import code, line
 from tests.faults.processes import CLI, running, server
 from tests.faults.trail import entries
+from tests.promises import promise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def back(number: int) -> str:
     return f"UPDATE alembic_version SET version_num = '0001'; PRAGMA user_version = {number};"
 
 
+@promise("schema.revision")
 async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
     place: Place,
 ) -> None:
@@ -53,6 +55,7 @@ async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@promise("schema.alone")
 async def test_serving_over_stdio_migrates_nothing(place: Place) -> None:
     move(place.path, "UPDATE alembic_version SET version_num = '9999'")
     settings = {"SCOPED_MCP_DB": place.url, "SCOPED_MCP_TOKEN": place.root_token}
@@ -65,6 +68,7 @@ async def test_serving_over_stdio_migrates_nothing(place: Place) -> None:
     await place.root.call("whoami")
 
 
+@promise("schema.alone")
 @pytest.mark.parametrize("words", [["upgrade"], ["downgrade", "0001"]])
 async def test_the_command_line_moves_no_schema_under_a_server(
     place: Place, words: list[str]
@@ -75,6 +79,7 @@ async def test_the_command_line_moves_no_schema_under_a_server(
     await place.root.call("whoami")
 
 
+@promise("schema.revision")
 async def test_older_code_opens_no_newer_file(place: Place) -> None:
     move(place.path, NEWER)
     with pytest.raises(ScopedError) as refused:

@@ -33,6 +33,7 @@ from scoped_mcp.spine.declare import Effect, catalogue, id_fields
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.storage import driver
 from tests.house.canaries import Canaries, Ear, forms, listening
+from tests.promises import promise
 from tests.sample import Sample, sample
 
 OPERATIONS = [one for one in catalogue.values() if one.tool]
@@ -249,6 +250,7 @@ async def _full(house: Sample) -> AsyncIterator[None]:
         await writer.run(lambda: limit(2**30))
 
 
+@promise("readme.secrets", "readme.private")
 async def test_nobody_hears_a_canary_that_is_not_theirs_and_no_log_hears_any(
     tmp_path: Path, spans: InMemorySpanExporter, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from tests.house.source import (
     rooms_named_in,
     sources,
 )
+from tests.promises import promise
 
 OF_ROOMS = [s for s in sources(LAYERS) if s.room is not None]
 DOOR_LINES = 40
@@ -83,6 +84,7 @@ def test_a_door_fits_on_a_screen(room: str) -> None:
     assert len(code) - len(names) <= DOOR_LINES
 
 
+@promise("rooms.doors")
 @pytest.mark.parametrize("source", sources(), ids=str)
 def test_rooms_are_entered_by_their_doors(source: Source) -> None:
     doors: dict[str, str] = {}
@@ -102,6 +104,7 @@ def test_rooms_are_entered_by_their_doors(source: Source) -> None:
             assert room is None or node.attr in door(room), f"{source}: {room}.{node.attr}"
 
 
+@promise("rooms.doors")
 @pytest.mark.parametrize("source", OF_ROOMS, ids=str)
 def test_a_part_imports_what_it_may(source: Source) -> None:
     room, part = source.room, source.part

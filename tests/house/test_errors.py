@@ -9,6 +9,7 @@ import pytest
 from scoped_mcp.kernel import errors
 from scoped_mcp.kernel.errors import Code, ScopedError
 from tests.house.source import Source, sources
+from tests.promises import promise
 
 LEAVES = {kind.__name__ for kind in ScopedError.__subclasses__()}
 DRIVERS = {"DBAPIError", "IntegrityError", "OperationalError", "SQLAlchemyError"}
@@ -39,6 +40,7 @@ def test_only_storage_knows_a_driver_s_errors(source: Source) -> None:
     assert not names & DRIVERS
 
 
+@promise("spine.final")
 @pytest.mark.parametrize("source", [s for s in sources() if str(s).startswith("layers")], ids=str)
 def test_handlers_raise_refusals_or_bugs_and_catch_neither(source: Source) -> None:
     own = {node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)}

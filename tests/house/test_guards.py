@@ -9,6 +9,7 @@ import pytest
 from scoped_mcp.storage import guards, schema
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import MUTABLE
+from tests.promises import promise
 
 REVISIONS = [script.revision for script in schema._scripts().walk_revisions()]
 STEPS = [*REVISIONS, *REVISIONS[::-1]]
@@ -36,6 +37,7 @@ def test_guards_abort_and_never_roll_back(database_path: Path) -> None:
     assert all("RAISE(ABORT" in sql and "ROLLBACK" not in sql for sql in present.values())
 
 
+@promise("migrations.guards")
 def test_guards_stand_after_every_step_down_and_up(database_path: Path) -> None:
     for revision in STEPS:
         below = REVISIONS.index(revision) > REVISIONS.index(schema.current(database_path) or "")

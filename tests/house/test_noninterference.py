@@ -45,6 +45,7 @@ from tests.house.worlds import (
     start,
     values,
 )
+from tests.promises import promise
 
 READS = sorted(
     (o for o in catalogue.values() if o.tool and o.effect is Effect.READ), key=lambda o: o.name
@@ -206,6 +207,7 @@ async def _live(steps: list[tuple[bool, str, int]], who: str, seed: int) -> None
 EXAMPLE = given(steps=STEPS, who=st.sampled_from(OBSERVERS), seed=st.integers(0, 9_999))
 
 
+@promise("views.nothing_more")
 @settings(max_examples=5, phases=[Phase.generate])
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see(

@@ -19,6 +19,7 @@ from scoped_mcp.kernel.ids import AnyId
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import entries
+from tests.promises import promise
 from tests.sample import ID, PLACEHOLDER, Sample, fill, plan, sample
 
 OPERATIONS = [one for one in catalogue.values() if one.tool]
@@ -142,6 +143,7 @@ def _foreign(house: Sample, placeholder: str) -> list[str]:
     return found
 
 
+@promise("sample.owner")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
 async def test_every_example_runs_for_its_owner(operation: Operation, tmp_path: Path) -> None:
     async with sample(tmp_path) as house:
@@ -154,6 +156,7 @@ async def test_every_example_runs_for_its_owner(operation: Operation, tmp_path: 
         assert newest["items"][0]["outcome"] == "done"
 
 
+@promise("readme.private", "sample.stranger")
 async def test_every_example_is_closed_to_a_stranger(tmp_path: Path) -> None:
     async with sample(tmp_path) as house:
         for operation in OPERATIONS:
@@ -176,6 +179,7 @@ async def test_every_example_is_closed_to_a_stranger(tmp_path: Path) -> None:
             assert await _state(house) == before, operation.name
 
 
+@promise("path.hidden", "spine.foreign")
 async def test_a_foreign_id_answers_like_an_absent_one_to_the_letter(tmp_path: Path) -> None:
     async with sample(tmp_path) as house:
         for operation in OPERATIONS:
@@ -196,6 +200,7 @@ async def test_a_foreign_id_answers_like_an_absent_one_to_the_letter(tmp_path: P
                 assert await _state(house) == before, operation.name
 
 
+@promise("views.ids")
 async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(tmp_path: Path) -> None:
     async with sample(tmp_path) as house:
         for operation in OPERATIONS:
@@ -211,6 +216,7 @@ async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(tmp_path: P
                 assert len(seen) < 2 or seen[0] == seen[1], (operation.name, placeholder)
 
 
+@promise("sample.stranger")
 async def test_what_needs_no_target_answers_a_stranger_as_in_an_empty_house(
     tmp_path: Path,
 ) -> None:

@@ -22,6 +22,7 @@ from scoped_mcp.storage import driver
 from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import MUTABLE
+from tests.promises import promise
 from tests.sample import plan
 
 TABLES = [table for table in metadata.sorted_tables if table.name not in MUTABLE]
@@ -132,6 +133,7 @@ def test_the_sample_has_a_row_in_every_table(copy: Copy) -> None:
         assert _rows(copy, table), f"{table.name} is empty: furnish the sample"
 
 
+@promise("readme.verify", "verify.columns", "audit.edits")
 @pytest.mark.parametrize(("table", "name"), COLUMNS, ids=lambda o: getattr(o, "name", o))
 def test_an_edited_column_is_found(copy: Copy, table: Table, name: str) -> None:
     rows = _rows(copy, table)
@@ -144,6 +146,7 @@ def test_an_edited_column_is_found(copy: Copy, table: Table, name: str) -> None:
             assert _names_the_entry(copy, table, finding, row)
 
 
+@promise("verify.columns")
 @pytest.mark.parametrize(("table", "name"), COLUMNS, ids=lambda o: getattr(o, "name", o))
 def test_an_emptied_column_is_found(copy: Copy, table: Table, name: str) -> None:
     row = next((r for r in reversed(_rows(copy, table)) if r[name] is not None), None)
@@ -153,6 +156,7 @@ def test_an_emptied_column_is_found(copy: Copy, table: Table, name: str) -> None
     assert copy.found((statement, *_key_of(table, row))) is not None
 
 
+@promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_a_deleted_row_is_found(copy: Copy, table: Table) -> None:
     rows = _rows(copy, table)
@@ -161,6 +165,7 @@ def test_a_deleted_row_is_found(copy: Copy, table: Table) -> None:
         assert copy.found((statement, *_key_of(table, row))) is not None
 
 
+@promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_an_inserted_row_is_found(copy: Copy, table: Table) -> None:
     names = [column.name for column in table.columns]
@@ -177,6 +182,7 @@ def test_an_inserted_row_is_found(copy: Copy, table: Table) -> None:
     assert copy.found((statement, *(row[name] for name in names))) is not None
 
 
+@promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_two_rows_swapped_are_found(copy: Copy, table: Table) -> None:
     """What two rows hold changes places; their keys stay."""
@@ -208,6 +214,7 @@ def _parked(names: list[str]) -> str:
     return ", ".join(free) or "rowid = rowid"
 
 
+@promise("readme.verify", "verify.tail", "audit.edits")
 @pytest.mark.parametrize("gone", [1, 2, 10])
 def test_a_cut_tail_is_found(copy: Copy, gone: int) -> None:
     finding = copy.found(
@@ -217,6 +224,7 @@ def test_a_cut_tail_is_found(copy: Copy, gone: int) -> None:
     assert finding.problem == "truncated"
 
 
+@promise("verify.tail")
 @pytest.mark.parametrize("column", ["seq", "hash", "at", "authority", "chain"])
 def test_a_head_that_was_not_rewritten_whole_is_found(copy: Copy, column: str) -> None:
     """The tail is cut and the head follows, but for one column."""
@@ -231,6 +239,7 @@ def test_a_head_that_was_not_rewritten_whole_is_found(copy: Copy, column: str) -
     assert copy.found(*edits) is not None
 
 
+@promise("audit.edits")
 def test_an_entry_inserted_with_a_hash_of_its_own_is_found(copy: Copy) -> None:
     """A forger recomputes the hash of the entry that is added, and moves the rest up."""
     names = [c.name for c in metadata.tables["entries"].columns]
@@ -245,6 +254,7 @@ def test_an_entry_inserted_with_a_hash_of_its_own_is_found(copy: Copy) -> None:
     assert names
 
 
+@promise("content.salt")
 def test_content_that_was_emptied_is_not_taken_for_erased(copy: Copy) -> None:
     """Only an erasure that the trail knows of explains why content is gone (ruling 49)."""
     for entry in (None, 1, 5, 1_000_000):
@@ -278,6 +288,7 @@ def test_every_finding_can_be_shown(copy: Copy) -> None:
         )
 
 
+@promise("verify.tail")
 def test_a_chain_rewritten_with_its_head_needs_a_checkpoint_outside(copy: Copy) -> None:
     """What is promised ends here: the last entry and what it did are gone, the head says so too.
 

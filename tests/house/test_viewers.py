@@ -12,6 +12,7 @@ from sqlalchemy import select
 from scoped_mcp import ScopedError
 from scoped_mcp.spine.declare import Effect, catalogue
 from scoped_mcp.storage.path import registry, versions
+from tests.promises import promise
 from tests.sample import PLACEHOLDER, sample
 
 WRITING = [one for one in catalogue.values() if one.tool and one.effect is not Effect.READ]
@@ -20,6 +21,7 @@ NEWEST = select(registry.c.public_id, versions.c.version).join_from(
 )
 
 
+@promise("scopes.viewer")
 @pytest.mark.parametrize("operation", WRITING, ids=lambda one: one.name)
 async def test_a_viewer_trying_everything_changes_nothing_of_others(
     operation: Any, tmp_path: Path

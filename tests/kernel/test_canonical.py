@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.canonical import DEPTH, SAFE_INTEGER, NotCanonicalError
+from tests.promises import promise
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 numbers = st.integers(-SAFE_INTEGER, SAFE_INTEGER) | st.floats(
@@ -34,6 +35,7 @@ def nested(levels: int, kind: str = "list") -> Any:
     return value
 
 
+@promise("numbers.bytes")
 @given(values)
 @example(FLOATS)
 @example(KEYS)
@@ -44,6 +46,7 @@ def test_the_bytes_are_those_of_rfc_8785(value: object) -> None:
     assert canonical.encode(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
+@promise("numbers.bytes")
 @given(values)
 @example(FLOATS)
 @example(KEYS)
@@ -68,6 +71,7 @@ def test_keys_stand_in_utf_16_order_as_rfc_8785_3_2_3_asks() -> None:
     assert order == ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
 
 
+@promise("numbers.kept")
 @pytest.mark.parametrize(
     ("value", "path"),
     [
@@ -165,6 +169,7 @@ def is_json(value: object) -> bool:
     return value is None or isinstance(value, (str, bool, int, float))
 
 
+@promise("numbers.kept")
 @given(loose)
 @example({1: "a"})
 @example({"a": (1, 2)})

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scoped_mcp.kernel.cursors import seal, unseal
 from scoped_mcp.kernel.errors import InvalidError
+from tests.promises import promise
 
 SECRET = b"s" * 32
 plain = st.text(st.characters(exclude_categories=["Cs"]))
@@ -20,6 +21,7 @@ def test_the_maker_reads_its_position(binding: bytes, position: str) -> None:
     assert cursor.isascii()
 
 
+@promise("cursors.bound")
 @given(st.binary(), st.binary(), plain)
 def test_another_binding_reads_nothing(mine: bytes, yours: bytes, position: str) -> None:
     if mine == yours:
@@ -28,6 +30,7 @@ def test_another_binding_reads_nothing(mine: bytes, yours: bytes, position: str)
         unseal(SECRET, yours, seal(SECRET, mine, position))
 
 
+@promise("cursors.bound")
 def test_another_database_reads_nothing() -> None:
     with pytest.raises(InvalidError):
         unseal(b"t" * 32, b"b", seal(SECRET, b"b", "obj_x"))
@@ -44,6 +47,7 @@ def test_a_forged_cursor_is_refused(cursor: str) -> None:
         unseal(SECRET, b"b", cursor)
 
 
+@promise("cursors.bound")
 @given(st.data())
 def test_a_changed_cursor_is_refused(data: st.DataObject) -> None:
     cursor = seal(SECRET, b"b", "obj_abcdefghij234567")

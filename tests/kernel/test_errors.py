@@ -8,6 +8,7 @@ import pytest
 
 from scoped_mcp.kernel import errors
 from scoped_mcp.kernel.errors import Code, Outcome, ScopedError, outcome_of, outline
+from tests.promises import promise
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
@@ -27,6 +28,7 @@ def test_a_refusal_reads_as_one_line(kind: type[ScopedError]) -> None:
     assert full.retry
 
 
+@promise("trail.outcomes")
 def test_every_code_has_an_outcome() -> None:
     denied = {Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.DENIED, Code.LIMITED}
     for code in Code:

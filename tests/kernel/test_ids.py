@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from scoped_mcp.kernel.ids import AnyId, Id, ObjectId, PrincipalId, parse_urn, urn
+from tests.promises import promise
 
 entropy = st.binary(min_size=10, max_size=10)
 kinds = st.sampled_from(sorted(Id.by_prefix.values(), key=lambda kind: kind.prefix))
@@ -25,6 +26,7 @@ def test_what_is_made_is_read_back(kind: type[Id], drawn: bytes) -> None:
     assert len(made) == len(kind.prefix) + 17
 
 
+@promise("ids.shape")
 @given(entropy, entropy)
 def test_eighty_bits_are_all_kept(one: bytes, other: bytes) -> None:
     assert (ObjectId.of(one) == ObjectId.of(other)) == (one == other)
@@ -57,6 +59,7 @@ WRONG = [
 ]
 
 
+@promise("ids.shape")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_nothing_is_trimmed_folded_or_guessed(wrong: str) -> None:
     with pytest.raises(ValueError, match="expected an id"):
@@ -104,6 +107,7 @@ def test_a_model_validates_and_shows_plain_strings() -> None:
             TypeAdapter(ObjectId).validate_python(wrong)
 
 
+@promise("urn.parts")
 def test_a_urn_is_taken_apart_as_it_was_put_together() -> None:
     organisation = Id.by_prefix["org"].of(bytes(10))
     name = urn("object", organisation, GOOD)

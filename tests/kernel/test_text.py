@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from scoped_mcp.kernel.text import TOKEN, Name, Note, quote
+from tests.promises import promise
 
 name = TypeAdapter(Name)
 note = TypeAdapter(Note)
@@ -37,6 +38,7 @@ def test_names_of_all_scripts_are_names(good: str) -> None:
     assert name.validate_python(good) == good
 
 
+@promise("objects.names")
 @pytest.mark.parametrize("hidden", HIDING)
 def test_a_name_hides_nothing(hidden: str) -> None:
     with pytest.raises(ValidationError):

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from tests.model.beside import DAY, TEAMS, Start, found
 from tests.model.model import HOLDER
 from tests.model.sights import Sights
+from tests.promises import promise
 
 MOST = 9  # objects, scopes and delegates in one run: where it is crowded, they meet
 
@@ -277,6 +278,7 @@ def play(start: Start, examples: int, steps: int) -> None:
     run_state_machine_as_test(machine, settings=times)
 
 
+@promise("identity.step_one", "scopes.agree", "scopes.deep")
 def test_the_product_answers_as_the_model_does(start: Start) -> None:
     play(start, 40, 30)
 

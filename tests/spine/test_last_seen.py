@@ -10,6 +10,7 @@ from scoped_mcp import Session
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.storage.path import entries, last_seen, versions
 from tests.conftest import Home
+from tests.promises import promise
 
 
 async def _rows(house: Home, statement: Any) -> list[tuple[Any, ...]]:
@@ -17,6 +18,7 @@ async def _rows(house: Home, statement: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in found]
 
 
+@promise("last_seen")
 async def test_last_use_is_written_once_a_minute_without_version_or_entry(
     house: Home, alice: Session
 ) -> None:

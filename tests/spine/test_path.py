@@ -18,6 +18,7 @@ from scoped_mcp.spine.declare import Access, Command, Effect, View, handles
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import entries
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 
 TOKEN = f"smcp_{'a' * 16}_{'b' * 52}"
@@ -73,6 +74,7 @@ async def _bodies(house: Home) -> list[bytes]:
 
 
 class TestSteps:
+    @promise("spine.put")
     async def test_a_put_that_was_not_declared_raises_and_stores_nothing(
         self, house: Home, alice: Session, operation: Declare
     ) -> None:
@@ -85,6 +87,7 @@ class TestSteps:
             await alice.call("probe.try")
         assert await _state(house) == before
 
+    @promise("path.reads")
     async def test_a_read_handler_has_no_put(
         self, house: Home, alice: Session, operation: Declare
     ) -> None:
@@ -98,6 +101,7 @@ class TestSteps:
         await alice.call("probe.try")
         assert seen == [False] * 4
 
+    @promise("path.refusals")
     async def test_what_a_refused_handler_did_is_undone_and_only_its_refusal_stays(
         self, house: Home, alice: Session, operation: Declare
     ) -> None:
@@ -115,6 +119,7 @@ class TestSteps:
         assert len(await _bodies(house)) == count + 1
         assert (await house.root.call("audit.verify"))["ok"]
 
+    @promise("path.whole")
     @pytest.mark.parametrize("error", [ValueError("x"), StopIteration(), KeyError("x")])
     async def test_a_handler_that_breaks_leaves_nothing_but_a_failed_entry(
         self, house: Home, alice: Session, operation: Declare, error: Exception
@@ -132,6 +137,7 @@ class TestSteps:
         assert (newest["operation"], newest["outcome"]) == ("probe.try", "failed")
         assert await alice.call("whoami")
 
+    @promise("spine.nested")
     async def test_a_nested_operation_has_an_entry_that_names_its_parent_and_is_undone_with_it(
         self, house: Home, alice: Session, operation: Declare
     ) -> None:
@@ -151,6 +157,7 @@ class TestSteps:
             await alice.call("probe.try", {"text": TOKEN})
         assert await _state(house) == before
 
+    @promise("spine.put")
     async def test_put_raises_beyond_the_access_that_was_declared(
         self, house: Home, alice: Session, bob: Session, operation: Declare
     ) -> None:
@@ -215,6 +222,7 @@ class TestDeclarations:
         asked = {"name": "probe.whole", "title": "x", "effect": Effect.CHANGE} | more
         handles(command, **asked)(lambda _cmd, _tx: Done())
 
+    @promise("spine.effects")
     @pytest.mark.parametrize(
         "more",
         [
@@ -230,6 +238,7 @@ class TestDeclarations:
             self._declare(Probe, **more)
         assert "probe.whole" not in declare.catalogue
 
+    @promise("spine.ids")
     def test_an_id_without_a_needed_access(self) -> None:
         class Unmapped(Command[Done]):
             """Names things."""
@@ -271,6 +280,7 @@ class TestDeclarations:
             fields = set(one.command.model_fields)
             assert fields.isdisjoint({"actor", "owner_id", "principal_id", "as", "caller", "token"})
 
+    @promise("spine.ids")
     def test_every_id_field_is_authorised_or_says_why_not(self) -> None:
         """NONE is for what is public knowledge (ruling 8), or what the handler decides."""
         decided = {
@@ -346,6 +356,7 @@ class TestParsing:
 class TestRepetitions:
     """Ruling 19."""
 
+    @promise("repeat.once")
     async def test_the_same_call_with_the_same_key_is_done_once(
         self, house: Home, alice: Session
     ) -> None:
@@ -358,6 +369,7 @@ class TestRepetitions:
         assert len((await alice.call("object.list"))["items"]) == 2
         assert (await house.root.call("audit.verify"))["ok"]
 
+    @promise("repeat.now")
     async def test_a_repetition_is_answered_as_the_caller_may_see_it_now(
         self, alice: Session, bob: Session
     ) -> None:
@@ -371,6 +383,7 @@ class TestRepetitions:
         with refused("not_found"):
             await alice.call("object.create", asked, key="k")
 
+    @promise("repeat.conflict")
     async def test_other_arguments_under_the_same_key_are_a_conflict(self, alice: Session) -> None:
         await alice.call("object.create", {"type": "note", "data": {}}, key="k")
         for name, arguments in (
@@ -380,6 +393,7 @@ class TestRepetitions:
             with refused("conflict"):
                 await alice.call(name, arguments, key="k")
 
+    @promise("repeat.conflict")
     async def test_what_showed_a_token_is_not_shown_twice(self, alice: Session) -> None:
         asked = {"name": "h", "ttl_seconds": 60}
         await alice.call("agent.delegate", asked, key="k")
@@ -397,6 +411,7 @@ class TestRepetitions:
             await alice.call("object.create", {"type": "BAD", "data": {}}, key="k")
         await alice.call("object.create", {"type": "note", "data": {}}, key="k")
 
+    @promise("repeat.once")
     async def test_a_key_is_kept_for_a_day(self, house: Home, alice: Session) -> None:
         asked = {"type": "note", "data": {}}
         first = await alice.call("object.create", asked, key="k")
@@ -416,6 +431,7 @@ class TestRepetitions:
 class TestOrigins:
     """What a client says of itself identifies nothing and breaks nothing (ruling 2)."""
 
+    @promise("session.one")
     @pytest.mark.parametrize("client", [TOKEN, "\ud800", "x" * 10_000, "a\x00b", "prn_x"])
     async def test_any_client_name_is_kept_short_and_harmless(
         self, house: Home, client: str
@@ -448,6 +464,7 @@ class TestPooledReads:
         request = parse.of_call(name, arguments, house.token(who), Origin(), spine.limits)
         return request, await spine.database.read(lambda conn: spine._look(conn, request))
 
+    @promise("reads.again")
     @pytest.mark.parametrize("how", ["unshared", "deleted", "transferred", "removed", "nothing"])
     async def test_a_right_lost_between_look_and_trace_is_looked_at_again(
         self, house: Home, alice: Session, bob: Session, how: str
@@ -481,6 +498,7 @@ class TestPooledReads:
             with refused("not_found"):
                 await bob.call("object.history", {"id": note})
 
+    @promise("reads.again")
     async def test_an_expiry_between_look_and_trace_is_looked_at_again(
         self, house: Home, alice: Session, bob: Session
     ) -> None:

@@ -33,6 +33,7 @@ from sqlalchemy import (
 from scoped_mcp.kernel.errors import InternalError, ScopedError
 from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.database import Database
+from tests.promises import promise
 
 PROBE = MetaData()
 parents = Table("parents", PROBE, Column("id", Integer, primary_key=True))
@@ -128,6 +129,7 @@ class Promises:
         assert await database.write(note("a")) == 1
         assert await database.read(texts) == ["a"]
 
+    @promise("faults.killed")
     async def test_what_was_written_outlives_a_killed_process(self, place: Place) -> None:
         body = """
 async def main(database):
@@ -162,6 +164,7 @@ async def main(database):
         finally:
             await database.close()
 
+    @promise("path.whole")
     @pytest.mark.parametrize(
         "error", [Boom(), ValueError("x"), KeyError(), InternalError("x"), asyncio.CancelledError()]
     )
@@ -174,6 +177,7 @@ async def main(database):
         await database.write(note("next"))
         assert await database.read(texts) == ["next"]
 
+    @promise("batch.exceptions")
     @pytest.mark.parametrize("error", [StopIteration(), GeneratorExit()])
     async def test_no_exception_hangs_the_caller_of_a_write(
         self, database: Database, error: BaseException
@@ -183,6 +187,7 @@ async def main(database):
                 await database.write(raising(error))
         assert await database.write(note("next")) == 1
 
+    @promise("batch.exceptions")
     async def test_no_exception_hangs_the_caller_of_a_read(self, database: Database) -> None:
         with pytest.raises(RuntimeError):
             async with asyncio.timeout(5):
@@ -284,6 +289,7 @@ async def main(database):
         assert [type(r) for r in results] == [int, Boom, int, InternalError, int]
         assert await database.read(texts) == ["a", "b", "c"]
 
+    @promise("batch.replay")
     async def test_a_key_that_fails_at_commit_takes_only_its_own_work(
         self, database: Database
     ) -> None:
@@ -298,6 +304,7 @@ async def main(database):
 
         assert await self.together(database, late) == [None]
 
+    @promise("batch.replay")
     async def test_work_runs_again_whole_when_the_batch_is_lost(self, database: Database) -> None:
         runs: list[str] = []
 
@@ -312,6 +319,7 @@ async def main(database):
 
     # --- callers that leave
 
+    @promise("batch.cancelled")
     async def test_who_leaves_the_queue_is_skipped(self, database: Database) -> None:
         gate = Gate()
         first = asyncio.create_task(database.write(gate))
@@ -327,6 +335,7 @@ async def main(database):
         assert leaving.cancelled()
         assert await database.read(texts) == ["kept"]
 
+    @promise("batch.cancelled")
     async def test_what_has_begun_commits_whatever_becomes_of_its_caller(
         self, database: Database
     ) -> None:
@@ -388,6 +397,7 @@ async def main(database):
 
     # --- company
 
+    @promise("audit.processes")
     async def test_two_processes_share_one_database(self, place: Place) -> None:
         body = """
 async def main(database):

@@ -12,6 +12,7 @@ import pytest
 
 from scoped_mcp.storage.metadata import STATE_COLUMNS, metadata
 from scoped_mcp.storage.path import APPEND_ONLY, MUTABLE
+from tests.promises import promise
 
 FIRST, SECOND = 9_000_001, 9_000_002
 GUARDED = sorted(set(metadata.tables) - MUTABLE)
@@ -76,11 +77,13 @@ def refused(raw: sqlite3.Connection, statement: str, values: Any = ()) -> None:
         raw.execute(statement, values)
 
 
+@promise("readme.registration")
 def test_every_table_is_guarded_or_derived() -> None:
     special = {"version_contents", "chain_heads"}
     assert set(GUARDED) == set(STATE) | APPEND_ONLY | special
 
 
+@promise("readme.kept", "database.state")
 @pytest.mark.parametrize("table", GUARDED)
 def test_no_row_goes(raw: sqlite3.Connection, table: str) -> None:
     before = count(raw, table)
@@ -89,6 +92,7 @@ def test_no_row_goes(raw: sqlite3.Connection, table: str) -> None:
     assert count(raw, table) == before
 
 
+@promise("readme.kept", "database.written", "registry.never_again")
 @pytest.mark.parametrize("how", ["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE"])
 @pytest.mark.parametrize("table", GUARDED)
 def test_no_row_is_replaced(raw: sqlite3.Connection, table: str, how: str) -> None:
@@ -112,6 +116,7 @@ def test_no_row_is_upserted(raw: sqlite3.Connection, table: str) -> None:
     refused(raw, f"{statement} ON CONFLICT DO UPDATE SET {last} = excluded.{last}", row)
 
 
+@promise("database.written")
 @pytest.mark.parametrize("table", sorted(APPEND_ONLY))
 def test_what_is_written_once_never_changes(raw: sqlite3.Connection, table: str) -> None:
     for name in [column.name for column in metadata.tables[table].columns]:
@@ -119,6 +124,7 @@ def test_what_is_written_once_never_changes(raw: sqlite3.Connection, table: str)
         refused(raw, f"UPDATE OR REPLACE {table} SET {name} = {name} WHERE {where(table)}")
 
 
+@promise("readme.versions", "database.state")
 @pytest.mark.parametrize(
     "change",
     [
@@ -144,6 +150,7 @@ def test_state_moves_on_with_version_and_entry(raw: sqlite3.Connection, table: s
     assert raw.execute(f"UPDATE {table} SET {move} WHERE {where(table)}").rowcount == 1
 
 
+@promise("database.state")
 @pytest.mark.parametrize("table", STATE)
 def test_no_state_is_pushed_aside_by_another_s_change(raw: sqlite3.Connection, table: str) -> None:
     before = count(raw, table)
@@ -171,6 +178,7 @@ def test_the_head_s_authority_and_time_go_forward_only(raw: sqlite3.Connection, 
     raw.execute(f"UPDATE chain_heads SET seq = seq + 1 WHERE {where('chain_heads')}")
 
 
+@promise("content.salt")
 @pytest.mark.parametrize(
     "change",
     [
@@ -191,6 +199,7 @@ def test_content_goes_only_with_its_salt_and_an_erasure(
     refused(raw, f"UPDATE version_contents SET {change} WHERE {where('version_contents')}")
 
 
+@promise("content.salt")
 def test_content_is_erased_once(raw: sqlite3.Connection) -> None:
     here = where("version_contents")
     erase = f"UPDATE version_contents SET content = NULL, salt = NULL, erasure = 1 WHERE {here}"

@@ -17,6 +17,7 @@ from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError,
 from scoped_mcp.storage import driver, guards, schema
 from scoped_mcp.storage.metadata import STATE_COLUMNS, metadata
 from scoped_mcp.storage.presence import Presence
+from tests.promises import promise
 
 REVISIONS = [script.revision for script in schema._scripts().walk_revisions()][::-1]
 
@@ -63,6 +64,7 @@ def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> 
                     assert any(i[: len(columns)] == columns for i in indexes), (table, columns)
 
 
+@promise("readme.registration", "readme.trace")
 def test_state_tables_name_version_and_entry(database_path: Path) -> None:
     with schema._connection(database_path) as connection:
         inspector = inspect(connection)
@@ -168,6 +170,7 @@ async def test_an_older_schema_is_refused_with_the_command_to_run(
     assert "scoped-mcp db upgrade" in refused.value.hint
 
 
+@promise("schema.alone")
 def test_a_file_that_somebody_serves_is_not_migrated(database_path: Path) -> None:
     server = Presence.enter(database_path)
     with pytest.raises(InvalidError):
@@ -185,6 +188,7 @@ def test_a_database_in_use_is_not_created_over(database_path: Path) -> None:
     assert everything(database_path) == before
 
 
+@promise("embedded.files")
 def test_an_empty_file_becomes_a_database_of_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "new.db"
     path.parent.mkdir()

@@ -17,12 +17,14 @@ from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
+from tests.promises import promise
 from tests.storage.conformance import Promises, note, outcomes, raising, texts
 
 
 class TestSQLite(Promises):
     """The conformance suite."""
 
+    @promise("batch.replay")
     @pytest.mark.parametrize("place_of_it", [0, 1, 2])
     async def test_a_lost_outer_transaction_takes_only_its_own_work(
         self, database: SQLiteDatabase, place_of_it: int
@@ -96,6 +98,7 @@ REFUSED = [
 ]
 
 
+@promise("authoriser.list")
 @pytest.mark.parametrize("statement", REFUSED)
 async def test_an_operation_s_connection_refuses(database: SQLiteDatabase, statement: str) -> None:
     for run in (database.write, database.read):
@@ -132,6 +135,7 @@ async def test_every_connection_has_its_pragmas(database: SQLiteDatabase) -> Non
         assert await link.run(found) == expected
 
 
+@promise("embedded.files")
 async def test_files_are_their_owner_s_alone(database: SQLiteDatabase) -> None:
     await database.write(note("a"))
     folder = database.path.parent
@@ -215,6 +219,7 @@ async def test_presence_is_shared_by_servers_and_alone_for_migrations(probe: Pat
     Presence.enter(probe).leave()
 
 
+@promise("batch.company")
 async def test_an_old_sqlite_keeps_a_second_process_out(
     probe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

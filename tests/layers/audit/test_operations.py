@@ -12,6 +12,7 @@ from scoped_mcp import ScopedError, Session
 from scoped_mcp.kernel import canonical
 from scoped_mcp.storage import driver
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 
 
@@ -37,6 +38,7 @@ async def _entry(session: Session, public_id: str) -> dict[str, Any]:
 
 
 class TestEntries:
+    @promise("readme.trace", "path.reads", "audit.entries")
     async def test_every_operation_is_one_entry_with_what_it_changed(self, alice: Session) -> None:
         note = await _note(alice)
         await alice.call("object.update", {"id": note, "data": {"n": 2}})
@@ -52,6 +54,7 @@ class TestEntries:
         ] == [[(None, 1)], [(1, 2)], []]
         assert {(one["target"], one["outcome"]) for one in seen} == {(note, "done")}
 
+    @promise("path.refusals", "trail.outcomes", "audit.entries")
     @pytest.mark.parametrize(
         ("operation", "arguments", "code", "outcome"),
         [
@@ -71,6 +74,7 @@ class TestEntries:
         assert (newest["code"], newest["outcome"]) == (code, outcome)
         assert newest["changes"] == []
 
+    @promise("parse.traced")
     async def test_what_does_not_parse_is_traced_with_field_and_code_never_the_value(
         self, house: Home, alice: Session
     ) -> None:
@@ -89,6 +93,7 @@ class TestEntries:
             for reader in (alice, house.root):
                 assert secret not in str(await _entry(reader, caught.value.entry or "")).lower()
 
+    @promise("trail.arguments")
     async def test_arguments_stand_in_the_trail_only_where_they_are_declared_traced(
         self, alice: Session
     ) -> None:
@@ -99,6 +104,7 @@ class TestEntries:
         assert entry["asked"] == {"id": note, "expected_version": 1}
         assert "private" not in str(entry)
 
+    @promise("trail.reading")
     async def test_reading_the_trail_is_traced_and_left_out_unless_asked_for(
         self, alice: Session
     ) -> None:
@@ -143,6 +149,7 @@ class TestEntries:
         assert await _trail(alice, session=session) == await _own(alice)
         assert await _trail(house.root, session=session, operation="object.create")
 
+    @promise("audit.failed")
     async def test_an_entry_that_cannot_be_written_fails_its_operation(
         self, house: Home, alice: Session
     ) -> None:
@@ -156,6 +163,7 @@ class TestEntries:
         assert (await alice.call("object.list"))["items"] == []
         assert (await house.root.call("audit.verify"))["ok"]
 
+    @promise("trail.arguments")
     async def test_digests_of_arguments_tell_nobody_what_they_were(
         self, house: Home, alice: Session
     ) -> None:
@@ -171,6 +179,7 @@ class TestEntries:
 class TestWhoSees:
     """Rulings 46 and 47."""
 
+    @promise("audit.sights")
     async def test_a_stranger_sees_nothing_of_others(
         self, alice: Session, mallory: Session
     ) -> None:
@@ -188,6 +197,7 @@ class TestWhoSees:
         ):
             assert await _trail(mallory, **filters) == []
 
+    @promise("trail.asked")
     async def test_a_stranger_s_attempt_is_visible_to_the_owner_and_shows_the_stranger_no_target(
         self, alice: Session, mallory: Session
     ) -> None:
@@ -207,6 +217,7 @@ class TestWhoSees:
         detail = await _entry(alice, attempt["id"])
         assert "asked" not in detail
 
+    @promise("trail.asked")
     async def test_attempts_on_a_scope_are_seen_by_its_admins(
         self, house: Home, alice: Session, bob: Session, mallory: Session
     ) -> None:
@@ -230,6 +241,7 @@ class TestWhoSees:
         seen = await _trail(alice, about=credential, outcome="denied")
         assert [one["operation"] for one in seen] == ["token.revoke"]
 
+    @promise("audit.sights")
     async def test_an_auditor_of_a_scope_reads_its_trail_and_no_ids_of_private_things(
         self, alice: Session, bob: Session
     ) -> None:
@@ -245,6 +257,7 @@ class TestWhoSees:
         with refused("denied"):
             await bob.call("audit.verify")
 
+    @promise("trail.sponsors", "audit.sights")
     async def test_a_sponsor_sees_that_its_agent_acted_and_not_its_data(
         self, house: Home, alice: Session, mallory: Session
     ) -> None:
@@ -281,6 +294,7 @@ class TestWhoSees:
             detail = await _entry(reader, entry["id"])
             assert detail["sponsors"] == [await _me(helper), await _me(alice)]
 
+    @promise("trail.positions", "audit.sights")
     async def test_root_auditors_see_everything_and_positions_are_theirs_alone(
         self, house: Home, alice: Session, bob: Session
     ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scoped_mcp.kernel.ids import CredentialId
 from scoped_mcp.layers.identity import logic
 from scoped_mcp.layers.identity.model import TOOLSETS
+from tests.promises import promise
 
 ENTROPY = st.binary(min_size=logic.SECRET_BYTES, max_size=logic.SECRET_BYTES)
 ID = st.binary(min_size=10, max_size=10).map(CredentialId.of)
@@ -83,12 +84,14 @@ class TestAgents:
     def test_an_agent_is_one_whoever_answers_for_it(self, above: list[str]) -> None:
         assert logic.counts_as_agent("agent", above)
 
+    @promise("agents.who")
     @given(KINDS)
     def test_what_stands_beyond_the_first_user_makes_no_difference(self, above: list[str]) -> None:
         assert logic.counts_as_agent("service", [*above, "user", "agent"]) is (
             logic.counts_as_agent("service", above)
         )
 
+    @promise("agents.who")
     @pytest.mark.parametrize(
         ("above", "agent"),
         [

@@ -12,6 +12,7 @@ from scoped_mcp import Scoped, Session
 from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.spine.caller import External
 from tests.conftest import FixedClock, Home
+from tests.promises import promise
 from tests.sample import WEEK, refused
 
 WRONG_SECRET = "a" * 52
@@ -38,6 +39,7 @@ class TestEnrolment:
         dora = await house.scoped.session(issued["token"])
         assert await _me(dora) == made["id"]
 
+    @promise("identity.enrolment")
     async def test_nobody_issues_for_who_has_authenticated(self, house: Home) -> None:
         alice = await house.user("alice")
         with refused("denied"):
@@ -45,6 +47,7 @@ class TestEnrolment:
         with refused("denied"):
             await house.root.call("token.issue", {"name": "alice", "kind": "user"})
 
+    @promise("identity.enrolment")
     async def test_who_has_authenticated_issues_for_itself(
         self, alice: Session, house: Home
     ) -> None:
@@ -101,6 +104,7 @@ class TestEnrolment:
             with refused("denied"):
                 await session.call("token.issue", {"principal": made["principal"]["id"]})
 
+    @promise("identity.recovery")
     async def test_recovery_ends_every_credential_and_opens_enrolment_again(
         self, house: Home, alice: Session
     ) -> None:
@@ -131,12 +135,14 @@ class TestEnrolment:
 class TestLifelines:
     """Ruling 4: a credential is alive only while all above it are."""
 
+    @promise("identity.wrong_tokens")
     async def test_a_revocation_bites_the_very_next_call(self, house: Home, alice: Session) -> None:
         listed = await alice.call("token.list")
         await house.root.call("token.revoke", {"id": listed["items"][0]["id"]})
         with refused("unauthenticated"):
             await alice.call("whoami")
 
+    @promise("session.revoke", "lifeline.alive")
     async def test_revoking_a_session_revokes_its_credential_and_delegates(
         self, house: Home, alice: Session
     ) -> None:
@@ -149,6 +155,7 @@ class TestLifelines:
             with refused("unauthenticated"):
                 await one.call("whoami")
 
+    @promise("lifeline.alive")
     async def test_a_token_issued_for_oneself_ends_with_the_one_it_came_from(
         self, house: Home, alice: Session
     ) -> None:
@@ -161,6 +168,7 @@ class TestLifelines:
         with refused("unauthenticated"):
             await second.call("whoami")
 
+    @promise("lifeline.expiry")
     async def test_a_delegate_ends_no_later_than_its_delegator(self, house: Home) -> None:
         brief = await house.user("brief", ttl_seconds=100)
         made = await _delegate(brief)
@@ -169,6 +177,7 @@ class TestLifelines:
         issued = await brief.call("token.issue", {"principal": await _me(brief)})
         assert issued["expires_at"] == expires
 
+    @promise("identity.wrong_tokens")
     async def test_expiry_is_exact_to_the_microsecond(self, house: Home) -> None:
         brief = await house.user("brief", ttl_seconds=100)
         house.clock.advance(99.999999)
@@ -177,6 +186,7 @@ class TestLifelines:
         with refused("unauthenticated"):
             await brief.call("whoami")
 
+    @promise("readme.limits")
     async def test_delegation_has_a_greatest_depth(self, house: Home, alice: Session) -> None:
         session = alice
         for level in range(Limits().delegation_depth):
@@ -185,6 +195,7 @@ class TestLifelines:
         with refused("invalid"):
             await _delegate(session, "too-deep")
 
+    @promise("lifeline.number")
     async def test_live_delegates_have_a_greatest_number(self, house: Home, alice: Session) -> None:
         most = Limits().delegates
         made = [await _delegate(alice, f"d{n}", ttl_seconds=60 + n) for n in range(most)]
@@ -203,6 +214,7 @@ class TestLifelines:
         with refused("invalid"):
             await _delegate(alice, ttl_seconds=0)
 
+    @promise("lifeline.alive", "lifeline.stop")
     async def test_stopping_a_delegate_stops_those_below_it(
         self, house: Home, alice: Session
     ) -> None:
@@ -218,6 +230,7 @@ class TestLifelines:
         assert (await alice.call("whoami"))["delegates"] == []
         await alice.call("agent.stop", {"id": made["principal"]["id"]})
 
+    @promise("lifeline.stop")
     async def test_only_ones_own_delegates_can_be_stopped(
         self, house: Home, alice: Session, mallory: Session
     ) -> None:
@@ -232,6 +245,7 @@ class TestLifelines:
 class TestAttenuation:
     """Ruling 5: within the delegating credential, always."""
 
+    @promise("attenuation.powers")
     async def test_a_delegate_holds_no_toolset_that_its_delegator_lacks(self, house: Home) -> None:
         plain = await house.user("plain", toolsets=["core", "scopes"])
         with refused("denied"):
@@ -242,6 +256,7 @@ class TestAttenuation:
         assert made["toolsets"] == ["scopes"]
         assert (await _delegate(plain, "second"))["toolsets"] == ["core"]
 
+    @promise("readme.toolsets")
     async def test_a_tool_outside_the_toolsets_answers_as_if_it_did_not_exist(
         self, house: Home
     ) -> None:
@@ -254,6 +269,7 @@ class TestAttenuation:
             answers.append(words)
         assert answers[0] == answers[1]
 
+    @promise("attenuation.powers")
     async def test_a_read_only_credential_reads_alone_and_hands_on_no_more(
         self, house: Home
     ) -> None:
@@ -269,6 +285,7 @@ class TestAttenuation:
             with refused("not_found"):
                 await reader.call(name, arguments)
 
+    @promise("attenuation.powers")
     async def test_a_read_only_delegate_reads_alone(self, house: Home, alice: Session) -> None:
         made = await _delegate(alice, read_only=True)
         helper = await house.scoped.session(made["token"])
@@ -286,6 +303,7 @@ class TestAttenuation:
         with refused("not_found"):
             await alice.call("object.get", {"id": own["id"]})
 
+    @promise("attenuation.kept")
     async def test_a_delegate_keeps_the_scope_that_it_made(
         self, house: Home, alice: Session
     ) -> None:
@@ -294,6 +312,7 @@ class TestAttenuation:
         assert (await helper.call("scope.get", {"id": scope["id"]}))["role"] == "owner"
         assert (await helper.call("scope.list"))["items"]
 
+    @promise("attenuation.places")
     async def test_a_place_of_a_delegate_counts_at_most_as_high_as_its_delegator_s(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -318,6 +337,7 @@ class TestAttenuation:
         seen = (await helper.call("audit.list", {"limit": 100}))["items"]
         assert all(one["principal"] == made["principal"]["id"] for one in seen)
 
+    @promise("attenuation.fall")
     async def test_what_an_ended_delegate_owns_belongs_to_its_delegator(
         self, house: Home, alice: Session, mallory: Session
     ) -> None:
@@ -339,6 +359,7 @@ class TestAttenuation:
                 await mallory.call(name, {"id": target})
         await alice.call("object.delete", {"id": note["id"]})
 
+    @promise("attenuation.fall")
     async def test_what_falls_back_goes_to_the_nearest_live_delegator(
         self, house: Home, alice: Session
     ) -> None:
@@ -358,6 +379,7 @@ class TestAttenuation:
 class TestSuspension:
     """Ruling 6: one fact of one principal; what hangs below it is computed."""
 
+    @promise("suspension.computed", "identity.step_one", "identity.suspended")
     async def test_it_bites_the_next_call_of_the_principal_and_all_it_answers_for(
         self, house: Home, alice: Session
     ) -> None:
@@ -371,6 +393,7 @@ class TestSuspension:
         for one in (alice, helper):
             assert await one.call("whoami")
 
+    @promise("suspension.computed")
     async def test_resuming_restores_exactly_what_it_took(
         self, house: Home, alice: Session
     ) -> None:
@@ -385,6 +408,7 @@ class TestSuspension:
         await alice.call("principal.resume", {"id": own})
         assert await helper.call("whoami")
 
+    @promise("suspension.users")
     async def test_a_user_does_not_answer_for_a_user(self, house: Home, alice: Session) -> None:
         await _member(house.root, await _root(house), await _me(alice), "admin")
         carol = await alice.call("token.issue", {"name": "carol", "kind": "user"})
@@ -413,6 +437,7 @@ class TestSuspension:
             await alice.call("principal.resume", {"id": made["principal"]["id"]})
         await house.root.call("principal.resume", {"id": made["principal"]["id"]})
 
+    @promise("suspension.last", "transfer.last")
     @pytest.mark.parametrize("operation", ["principal.suspend", "principal.archive"])
     async def test_the_last_active_root_owner_stays(self, house: Home, operation: str) -> None:
         with refused("conflict"):
@@ -426,6 +451,7 @@ class TestSuspension:
             far = (house.clock.now() + timedelta(days=1)).isoformat()
             await house.root.call("scope.add_member", asked | {"expires_at": far})
 
+    @promise("suspension.last")
     async def test_an_owner_that_acts_only_through_another_is_no_second_owner(
         self, house: Home
     ) -> None:
@@ -460,6 +486,7 @@ class TestSuspension:
 class TestAgents:
     """Ruling 7: who counts as one; agents create and enrol agents only."""
 
+    @promise("agents.make")
     async def test_an_agent_creates_agents_only(self, house: Home) -> None:
         bot = await house.agent("bot")
         await _member(house.root, await _root(house), house.id("bot"), "admin")
@@ -469,6 +496,7 @@ class TestAgents:
         made = await bot.call("principal.create", {"name": "lesser", "kind": "agent"})
         assert made["sponsor"]["id"] == house.id("bot")
 
+    @promise("agents.make")
     async def test_an_agent_enrols_agents_only(self, house: Home) -> None:
         bot = await house.agent("bot")
         await _member(house.root, await _root(house), house.id("bot"), "admin")
@@ -476,6 +504,7 @@ class TestAgents:
         with refused("denied"):
             await bot.call("token.issue", {"principal": carol["id"]})
 
+    @promise("identity.same_party", "agents.scopes")
     async def test_a_delegate_of_an_agent_brings_nobody_into_the_agent_s_scope(
         self, house: Home, mallory: Session
     ) -> None:
@@ -494,6 +523,7 @@ class TestAgents:
 class TestNames:
     """Ruling 8."""
 
+    @promise("names.unique")
     async def test_a_principal_s_name_is_unique_and_free_of_slashes(self, house: Home) -> None:
         await house.root.call("principal.create", {"name": "dora"})
         with refused("conflict"):
@@ -501,6 +531,7 @@ class TestNames:
         with refused("invalid"):
             await house.root.call("principal.create", {"name": "dora/x"})
 
+    @promise("names.delegates")
     async def test_a_delegate_s_name_begins_with_its_delegator_s(self, alice: Session) -> None:
         made = await _delegate(alice)
         assert made["principal"]["name"] == "alice/helper"
@@ -509,6 +540,7 @@ class TestNames:
         with refused("invalid"):
             await _delegate(alice, "a/b")
 
+    @promise("names.unique")
     async def test_names_are_chosen_by_admins_and_metadata_by_oneself(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -522,6 +554,7 @@ class TestNames:
         await house.root.call("principal.update", {"id": mine, "name": "alicia"})
         assert (await alice.call("whoami"))["principal"]["name"] == "alicia"
 
+    @promise("names.known")
     async def test_only_admins_list_principals_and_others_read_name_and_kind(
         self, alice: Session, bob: Session, house: Home
     ) -> None:
@@ -545,6 +578,7 @@ class TestNames:
 
 
 class TestTokens:
+    @promise("readme.identity", "identity.wrong_tokens", "identity.flood")
     async def test_every_wrong_token_answers_the_same(self, house: Home, alice: Session) -> None:
         token = house.token("alice")
         stem, secret = token.rsplit("_", 1)
@@ -570,6 +604,7 @@ class TestTokens:
         assert len(answers) == 1
         assert await alice.call("whoami")
 
+    @promise("readme.secrets")
     async def test_a_token_is_never_shown_again_nor_stored(
         self, house: Home, alice: Session
     ) -> None:
@@ -579,6 +614,7 @@ class TestTokens:
             file = house.path.with_name(house.path.name + suffix)
             assert not file.exists() or secret not in file.read_bytes()
 
+    @promise("failures.counted")
     async def test_failed_authentications_are_one_entry_a_minute(
         self, house: Home, alice: Session
     ) -> None:
@@ -604,6 +640,7 @@ class TestTokens:
             await mallory.call("session.revoke", {"id": session})
         assert await alice.call("whoami")
 
+    @promise("readme.limits")
     async def test_a_token_lives_at_most_a_year(self, alice: Session) -> None:
         asked = {"principal": await _me(alice), "ttl_seconds": Limits().token_seconds + 1}
         with refused("invalid"):
@@ -615,6 +652,7 @@ class TestLinks:
 
     ASKED: ClassVar[dict[str, str]] = {"issuer": "https://login.example.com", "subject": "1"}
 
+    @promise("identity.enrolment", "external.mapping")
     async def test_an_identity_leads_to_one_principal_until_its_link_is_revoked(
         self, house: Home, alice: Session
     ) -> None:
@@ -656,6 +694,7 @@ class TestLinks:
 
 
 class TestRelationships:
+    @promise("identity.teams")
     async def test_a_member_of_a_team_has_the_access_of_its_scopes(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -671,6 +710,7 @@ class TestRelationships:
         with refused("not_found"):
             await alice.call("scope.get", {"id": scope["id"]})
 
+    @promise("identity.teams")
     async def test_teams_within_teams_and_an_archived_team_gives_nothing(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -689,6 +729,7 @@ class TestRelationships:
         with refused("not_found"):
             await alice.call("scope.get", {"id": scope["id"]})
 
+    @promise("identity.graph")
     async def test_hierarchical_labels_make_no_circle(self, house: Home) -> None:
         made = [await house.root.call("principal.create", {"name": n}) for n in ("x", "y", "z")]
         ids = [one["id"] for one in made]
@@ -731,6 +772,7 @@ class TestRelationships:
             await alice.call("principal.relate", edge)
         await house.root.call("principal.relate", edge)
 
+    @promise("identity.graph")
     async def test_a_relationship_ends_and_begins_again_as_versions_of_one(
         self, house: Home, alice: Session, bob: Session
     ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scoped_mcp.kernel import canonical
 from scoped_mcp.layers.objects import logic
+from tests.promises import promise
 
 SCALAR = (
     st.none()
@@ -53,6 +54,7 @@ def _applied(before: Any, operations: Any) -> bytes:
 
 
 class TestMerging:
+    @promise("patch.null")
     @pytest.mark.parametrize(("target", "patch", "result"), RFC_7386)
     def test_the_examples_of_the_rfc(self, target: Any, patch: Any, result: Any) -> None:
         assert logic.merge(target, patch) == result
@@ -92,6 +94,7 @@ class TestDifferences:
             found = logic.difference(change, other)
             assert _applied(change, found) == canonical.encode(other)
 
+    @promise("slow.arrays")
     @settings(max_examples=10)
     @given(st.integers(2_001, 2_010), st.integers(0, 9), st.booleans())
     def test_a_long_array_is_one_value(self, length: int, last: int, nested: bool) -> None:

@@ -11,6 +11,7 @@ from scoped_mcp import ScopedError, Session
 from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.layers.objects import CreateObject
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 
 TOKEN = f"smcp_{'a' * 16}_{'b' * 52}"
@@ -68,6 +69,7 @@ async def _update(session: Session, note: str, **more: Any) -> dict[str, Any]:
 
 
 class TestVersions:
+    @promise("readme.private", "readme.root")
     async def test_a_new_object_is_its_creator_s_alone(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -78,6 +80,7 @@ class TestVersions:
                 await _get(one, note)
             assert (await one.call("object.list"))["items"] == []
 
+    @promise("readme.versions", "objects.history")
     async def test_every_change_is_a_version_and_each_can_be_read(self, alice: Session) -> None:
         note = await _note(alice)
         await _update(alice, note, data={"title": "two"}, reason="better")
@@ -94,6 +97,7 @@ class TestVersions:
         assert [one["version"] for one in listed] == [3, 2, 1]
         assert [one.get("reason") for one in listed] == [None, "better", None]
 
+    @promise("patch.null")
     async def test_a_patch_is_a_merge_patch_and_null_removes(self, alice: Session) -> None:
         note = await _note(alice, {"a": {"b": 1, "c": 2}, "d": [1, 2]})
         changed = await _update(alice, note, patch={"a": {"b": None, "e": 3}, "d": [3]})
@@ -105,6 +109,7 @@ class TestVersions:
             with refused("invalid"):
                 await _update(alice, note, **arguments)
 
+    @promise("path.lost_race")
     async def test_a_lost_race_says_who_and_when_and_loses_nothing(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -158,6 +163,7 @@ class TestVersions:
         with refused("invalid"):
             await _get(alice, note, as_of="9999-12-31T23:59:59-14:00")
 
+    @promise("objects.history")
     async def test_a_diff_applied_gives_the_later_version(self, alice: Session) -> None:
         before = {"a": [1, {"b": "x/~y"}], "c": None, "big": list(range(3_000))}
         after = {"a": [{"b": "x"}, 2], "d": {"~/": 1}, "big": list(range(2_999))}
@@ -170,6 +176,7 @@ class TestVersions:
         backward = (await alice.call("object.history", asked))["diff"]
         assert jsonpatch.apply_patch(after, backward) == before
 
+    @promise("cursors.bound")
     async def test_history_is_paged_and_its_cursor_is_the_caller_s_own(
         self, alice: Session, bob: Session
     ) -> None:
@@ -208,6 +215,7 @@ class TestVersions:
 
 
 class TestTombstones:
+    @promise("objects.deleted")
     async def test_a_deleted_object_vanishes_for_everyone_but_its_owner(
         self, alice: Session, bob: Session
     ) -> None:
@@ -251,6 +259,7 @@ class TestTombstones:
             with refused("conflict"):
                 await alice.call(name, {"id": note} | more)
 
+    @promise("readme.kept")
     async def test_restoring_brings_it_back_as_it_was_and_shares_show_it_again(
         self, alice: Session, bob: Session
     ) -> None:
@@ -262,6 +271,7 @@ class TestTombstones:
         with refused("conflict"):
             await alice.call("object.restore", {"id": note})
 
+    @promise("share.levels")
     async def test_a_sharee_with_admin_deletes_and_then_sees_it_no_more(
         self, alice: Session, bob: Session
     ) -> None:
@@ -272,6 +282,7 @@ class TestTombstones:
             await _get(bob, note)
         assert (await _get(alice, note))["state"] == "deleted"
 
+    @promise("toolset.temporal")
     async def test_restoring_is_a_tool_of_the_toolset_temporal(self, house: Home) -> None:
         plain = await house.user("plain", toolsets=["core", "scopes", "audit", "admin"])
         undoing = await house.user("undoing", toolsets=["core", "temporal"])
@@ -298,6 +309,7 @@ class TestNames:
         with refused("conflict"):
             await alice.call("object.restore", {"id": note})
 
+    @promise("objects.names")
     @pytest.mark.parametrize(
         "name", ["", " ", "a\x00b", "a\nb", "a\u202eb", "\u200f", "x" * 201, "a\x1b[31m", "\ud800"]
     )
@@ -312,6 +324,7 @@ class TestNames:
 
 
 class TestRefusals:
+    @promise("numbers.kept", "objects.not_json")
     @pytest.mark.parametrize(
         "data",
         [
@@ -343,6 +356,7 @@ class TestRefusals:
         note = await _note(alice, data)
         assert (await _get(alice, note))["data"] == data
 
+    @promise("guards.results", "objects.not_json")
     async def test_depth_and_size_have_limits_also_as_the_result_of_a_patch(
         self, alice: Session
     ) -> None:
@@ -374,6 +388,7 @@ class TestRefusals:
         with refused("invalid"):
             await alice.call("object.create", {"type": kind, "data": {}})
 
+    @promise("readme.secrets", "content.credentials")
     async def test_nothing_of_the_shape_of_a_credential_is_stored_or_repeated(
         self, house: Home, alice: Session
     ) -> None:
@@ -408,6 +423,7 @@ class TestRefusals:
 
 
 class TestMany:
+    @promise("spine.nested", "objects.bulk")
     async def test_all_or_none_with_one_entry_and_its_children(
         self, alice: Session, house: Home
     ) -> None:
@@ -432,6 +448,7 @@ class TestMany:
         verified = await house.root.call("audit.verify")
         assert verified["ok"]
 
+    @promise("objects.bulk")
     async def test_one_that_is_another_s_fails_all(self, alice: Session, mallory: Session) -> None:
         mine, theirs = await _note(mallory), await _note(alice)
         for name, arguments in (
@@ -442,6 +459,7 @@ class TestMany:
                 await mallory.call(name, arguments)
         assert (await _get(mallory, mine))["version"] == 1
 
+    @promise("readme.limits", "objects.bulk")
     async def test_many_is_at_most_two_hundred_and_each_once(self, alice: Session) -> None:
         one = {"type": "note", "data": {}}
         with refused("invalid"):
@@ -464,6 +482,7 @@ class TestMany:
 
 
 class TestOwnership:
+    @promise("transfer.accept", "objects.transfer")
     async def test_it_changes_hands_when_the_receiver_accepts(
         self, alice: Session, bob: Session, mallory: Session
     ) -> None:
@@ -492,6 +511,7 @@ class TestOwnership:
         with refused("not_found"):
             await bob.call("object.transfer_accept", {"id": note})
 
+    @promise("transfer.accept")
     async def test_nobody_but_the_owner_offers(self, alice: Session, bob: Session) -> None:
         note, _ = await _shared(alice, bob, "admin")
         with refused("denied"):
@@ -499,6 +519,7 @@ class TestOwnership:
         with refused("invalid"):
             await alice.call("object.transfer", {"id": note, "to": await _me(alice)})
 
+    @promise("views.ids")
     async def test_whoever_sees_a_share_does_not_see_to_whom_it_is_offered(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -533,6 +554,7 @@ class TestViews:
         await _update(bob, note, data={"title": "bob's"})
         assert (await _get(alice, note))["untrusted"] is True
 
+    @promise("views.ids")
     async def test_scopes_that_the_caller_does_not_see_are_not_named(
         self, alice: Session, bob: Session
     ) -> None:

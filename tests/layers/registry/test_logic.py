@@ -6,6 +6,7 @@ from itertools import pairwise, product
 
 from scoped_mcp.layers.registry import logic
 from scoped_mcp.layers.registry.model import Lifecycle
+from tests.promises import promise
 
 FORWARD = [Lifecycle.DRAFT, Lifecycle.ACTIVE, Lifecycle.DEPRECATED, Lifecycle.ARCHIVED]
 
@@ -27,6 +28,7 @@ def test_the_way_forward_is_open_and_nothing_in_use_is_archived_without_notice()
     assert not logic.legal(Lifecycle.ACTIVE, Lifecycle.ARCHIVED)
 
 
+@promise("registry.restore")
 def test_every_place_can_be_left_and_the_way_back_is_to_active() -> None:
     for now in (Lifecycle.DEPRECATED, Lifecycle.ARCHIVED):
         assert logic.legal(now, Lifecycle.ACTIVE)

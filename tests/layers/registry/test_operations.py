@@ -14,6 +14,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.declare import catalogue
 from scoped_mcp.storage.path import registry
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import Sample, refused, sample
 
 
@@ -38,6 +39,7 @@ async def _rows(house: Home) -> list[Any]:
     return [tuple(row) for row in found]
 
 
+@promise("readme.registration", "registry.rows")
 async def test_every_kind_and_operation_is_registered(alice: Session) -> None:
     assert {one["name"] for one in await _every(alice, "kind")} == {
         bound.kind.KIND for bound in entity.kinds()
@@ -46,6 +48,7 @@ async def test_every_kind_and_operation_is_registered(alice: Session) -> None:
     assert names == set(catalogue)
 
 
+@promise("registry.restart")
 async def test_what_is_registered_survives_a_restart_with_the_same_ids(house: Home) -> None:
     before = await _rows(house)
     async with Scoped.open(house.url, clock=house.clock) as again:
@@ -53,6 +56,7 @@ async def test_what_is_registered_survives_a_restart_with_the_same_ids(house: Ho
     assert [tuple(row) for row in found] == before
 
 
+@promise("registry.race")
 async def test_two_that_open_at_once_register_nothing_twice(house: Home) -> None:
     async def opened() -> None:
         async with Scoped.open(house.url, clock=house.clock):
@@ -63,6 +67,7 @@ async def test_two_that_open_at_once_register_nothing_twice(house: Home) -> None
     assert await _rows(house) == before
 
 
+@promise("readme.registration", "registry.refused")
 async def test_a_refused_write_leaves_no_row(house: Home, alice: Session) -> None:
     before = await _rows(house)
     with refused("invalid"):
@@ -73,6 +78,7 @@ async def test_a_refused_write_leaves_no_row(house: Home, alice: Session) -> Non
     assert await _rows(house) == before
 
 
+@promise("registry.rows")
 async def test_a_thing_is_looked_up_by_who_sees_it_and_says_who_made_it(
     house: Home, alice: Session, mallory: Session
 ) -> None:
@@ -91,6 +97,7 @@ async def test_an_entry_of_the_trail_is_not_in_the_registry(alice: Session) -> N
         await alice.call("registry.get", {"id": entry})
 
 
+@promise("registry.lookup")
 async def test_a_urn_and_an_absent_one_are_one_answer_to_who_sees_neither(
     alice: Session, mallory: Session
 ) -> None:
@@ -106,6 +113,7 @@ async def test_a_urn_and_an_absent_one_are_one_answer_to_who_sees_neither(
     assert caught.value.code == "not_found"
 
 
+@promise("registry.lookup", "scopes.agree")
 async def test_lists_of_any_kind_show_everyone_what_single_reads_do(tmp_path: Path) -> None:
     """The list filter and the single decision agree for every kind, for everyone."""
     async with sample(tmp_path) as house:
@@ -159,6 +167,7 @@ async def test_members_of_a_scope_above_are_not_counted_by_who_is_below(
     assert await _every(bob, "membership") == before
 
 
+@promise("registry.restore", "registry.lifecycle")
 async def test_a_lifecycle_moves_by_legal_steps_and_by_admins_alone(
     house: Home, alice: Session
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from scoped_mcp import Session
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 
 
@@ -31,6 +32,7 @@ async def _adopt(who: Session, scope: str, owner: Session | str) -> dict[str, An
     return await who.call("scope.adopt", {"id": scope, "owner": owner})
 
 
+@promise("scope.adopt")
 @pytest.mark.parametrize("ended", ["suspend", "archive"])
 @pytest.mark.parametrize("state", ["active", "frozen", "archived"])
 async def test_a_member_becomes_owner_where_no_owner_can_act(
@@ -65,6 +67,7 @@ async def test_it_is_for_instance_admins_alone(house: Home, bob: Session) -> Non
         await _adopt(await house.user("mallory"), scope, bob)
 
 
+@promise("scope.adopt")
 async def test_nobody_on_the_admin_s_own_side_and_no_stranger_takes_it(
     house: Home, alice: Session, bob: Session
 ) -> None:

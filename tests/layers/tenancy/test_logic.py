@@ -15,6 +15,7 @@ from scoped_mcp.layers.tenancy import logic
 from scoped_mcp.layers.tenancy.logic import Node, Shown
 from scoped_mcp.layers.tenancy.model import Role, ScopeState
 from scoped_mcp.spine.declare import Access
+from tests.promises import promise
 
 ROLE = st.sampled_from(list(Role))
 MAYBE = st.none() | ROLE
@@ -59,6 +60,7 @@ def _above(key: int, nodes: Mapping[int, Node]) -> set[int]:
 
 
 class TestStates:
+    @promise("taking.works")
     @given(trees())
     def test_what_is_above_counts_and_archived_outweighs_frozen(
         self, nodes: dict[int, Node]
@@ -75,6 +77,7 @@ class TestStates:
 
 
 class TestStanding:
+    @promise("scopes.deep")
     @given(places())
     def test_data_is_seen_where_one_is_a_member_and_read_above_and_nowhere_else(
         self, given_places: tuple[dict[int, Node], dict[int, Role]]
@@ -91,6 +94,7 @@ class TestStanding:
             frozen = logic.state_of(key, nodes) is ScopeState.FROZEN
             assert (key in where.frozen) == (seen and frozen)
 
+    @promise("attenuation.places")
     @given(two())
     def test_a_delegate_s_place_is_within_its_own_and_its_delegator_s(
         self, given_two: tuple[dict[int, Node], dict[int, Role], dict[int, Role]]
@@ -105,6 +109,7 @@ class TestStanding:
             assert logic.common(role, own.roles[key]) is role
             assert logic.common(role, delegator.roles[key]) is role
 
+    @promise("attenuation.kept")
     @given(two())
     def test_what_a_delegate_made_it_keeps_whatever_its_delegator_is_there(
         self, given_two: tuple[dict[int, Node], dict[int, Role], dict[int, Role]]
@@ -198,6 +203,7 @@ class TestScopeAccess:
 
 
 class TestSights:
+    @promise("share.levels")
     @given(shows(), places())
     def test_a_share_reaches_those_who_stand_there_at_most_at_its_level(
         self, shown: list[Shown], given_places: tuple[dict[int, Node], dict[int, Role]]
@@ -251,6 +257,7 @@ GRANTS = list(product(EVERY, EVERY, EVERY, Role, (False, True)))
 
 
 class TestGranting:
+    @promise("scopes.grants")
     def test_nobody_grants_more_than_they_hold_nor_touches_who_holds_more(self) -> None:
         for granter, above, before, after, longer in GRANTS:
             if logic.may_grant(granter, above, before, after, longer=longer) is not None:
@@ -260,6 +267,7 @@ class TestGranting:
             assert logic.RANK[after] <= held
             assert before is None or logic.RANK[before] <= held
 
+    @promise("inherited.raise")
     def test_an_inherited_role_gives_nothing_that_was_not_there(self) -> None:
         for granter, above, before, after, longer in GRANTS:
             if granter in {Role.ADMIN, Role.OWNER}:

@@ -11,6 +11,7 @@ import pytest
 from scoped_mcp import ScopedError, Session
 from scoped_mcp.kernel.limits import Limits
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 
 ROLES = ("auditor", "viewer", "contributor", "editor", "admin", "owner")
@@ -98,6 +99,7 @@ class TestRoles:
         for call, allowed in expected:
             assert await _code(call) == (None if allowed else "denied")
 
+    @promise("scopes.grants")
     async def test_nobody_grants_more_than_they_hold(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -115,6 +117,7 @@ class TestRoles:
         await _add(bob, scope, carol, "admin")
         await _remove(bob, scope, carol)
 
+    @promise("scopes.grants")
     async def test_nobody_grants_for_longer_than_they_hold(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -144,6 +147,7 @@ class TestRoles:
         carol = await house.user("carol")
         await _add(bob, scope, carol, "viewer", expires_at=hour)
 
+    @promise("scopes.members", "scopes.expiry")
     async def test_expiry_is_exact_and_needs_no_sweeper(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -165,6 +169,7 @@ class TestRoles:
         with refused("invalid"):
             await _add(alice, scope, bob, "viewer", expires_at=at)
 
+    @promise("scopes.members")
     async def test_one_row_a_place_with_history_and_adding_again_works(
         self, alice: Session, bob: Session
     ) -> None:
@@ -180,6 +185,7 @@ class TestRoles:
         assert len({one["id"] for one in changed}) == 1
         assert [one["to_version"] for one in changed] == [3, 1]
 
+    @promise("names.leave", "transfer.last")
     async def test_anyone_may_leave_but_the_last_owner_stays(
         self, alice: Session, bob: Session
     ) -> None:
@@ -237,6 +243,7 @@ class TestRoles:
 
 
 class TestShares:
+    @promise("share.levels")
     @pytest.mark.parametrize("level", ["read", "write", "admin"])
     async def test_a_level_holds_for_every_direct_member_whatever_its_role(
         self, alice: Session, bob: Session, level: str
@@ -271,6 +278,7 @@ class TestShares:
         await _unshare(bob, note, admin)
         assert await _access(bob, note) == "read"
 
+    @promise("scopes.sharing")
     async def test_admins_of_the_scope_unshare_what_others_show_there(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -286,6 +294,7 @@ class TestShares:
         with refused("not_found"):
             await _unshare(alice, note, scope)
 
+    @promise("scopes.revoked")
     async def test_unsharing_bites_the_very_next_call_also_mid_list(
         self, alice: Session, bob: Session
     ) -> None:
@@ -304,6 +313,7 @@ class TestShares:
         rest = await bob.call("object.list", {"limit": 2, "cursor": page["next_cursor"]})
         assert rest["items"] == []
 
+    @promise("share.since")
     async def test_a_share_shows_the_versions_from_the_one_when_it_was_made(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -340,6 +350,7 @@ class TestShares:
         found = await bob.call("object.get", {"id": note, "as_of": early})
         assert found["version"] == 1
 
+    @promise("share.pinned")
     async def test_a_pinned_share_shows_one_version_to_read(
         self, alice: Session, bob: Session
     ) -> None:
@@ -366,6 +377,7 @@ class TestShares:
         listed = await bob.call("object.list", {"detail": "full"})
         assert listed["items"][0]["data"] == {"n": 2}
 
+    @promise("scopes.sharing")
     async def test_only_a_contributor_shares_and_only_its_own(
         self, alice: Session, bob: Session, mallory: Session
     ) -> None:
@@ -383,6 +395,7 @@ class TestShares:
         with refused("not_found"):
             await _share(mallory, await _note(alice), scope)
 
+    @promise("share.below")
     async def test_members_of_a_scope_below_read_what_is_shown_above_and_not_the_reverse(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -402,6 +415,7 @@ class TestShares:
         assert "members" not in seen
         assert "role" not in seen
 
+    @promise("scopes.deep")
     async def test_several_shares_give_the_best_level_and_the_widest_versions(
         self, alice: Session, bob: Session
     ) -> None:
@@ -428,6 +442,7 @@ class TestInheritedRoles:
         await _add(alice, top, bob, "admin")
         return top, await _scope(bob, "below", parent=top)
 
+    @promise("inherited.lower", "inherited.raise")
     async def test_they_take_away(self, house: Home, alice: Session, bob: Session) -> None:
         _, below = await self._below(alice, bob)
         carol = await house.user("carol")
@@ -442,6 +457,7 @@ class TestInheritedRoles:
             with refused("denied"):
                 await _state(alice, below, state)
 
+    @promise("inherited.raise")
     async def test_an_admin_of_the_scope_itself_unfreezes_what_one_above_froze(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -452,6 +468,7 @@ class TestInheritedRoles:
         await _state(carol, below, "active")
         await _add(carol, below, await house.user("dave"), "viewer")
 
+    @promise("identity.same_party", "inherited.raise")
     async def test_they_raise_nobody_and_not_themselves(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -504,6 +521,7 @@ class TestInheritedRoles:
 class TestRootScope:
     """Ruling 31: instance roles only."""
 
+    @promise("scope.root")
     async def test_it_has_no_children_and_shows_nothing(self, house: Home) -> None:
         root = house.scoped.spine.house.root
         with refused("invalid"):
@@ -515,6 +533,7 @@ class TestRootScope:
         with refused("invalid"):
             await house.root.call("scope.transfer", {"id": root})
 
+    @promise("readme.root")
     async def test_its_owner_sees_no_private_thing(self, house: Home, alice: Session) -> None:
         note, scope = await _note(alice), await _scope(alice)
         await _share(alice, note, scope)
@@ -559,6 +578,7 @@ class TestRootScope:
 
 
 class TestStates:
+    @promise("taking.works")
     async def test_frozen_takes_away_and_adds_nothing(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -591,6 +611,7 @@ class TestStates:
         await _state(alice, scope, "active")
         await _add(alice, scope, carol, "viewer")
 
+    @promise("scopes.archived")
     async def test_archived_is_invisible_to_members_with_all_below(
         self, alice: Session, bob: Session
     ) -> None:
@@ -635,6 +656,7 @@ class TestStates:
         with refused("conflict"):
             await alice.call("scope.update", {"id": other, "name": "secret plan"})
 
+    @promise("readme.limits", "scopes.nest", "scopes.deep")
     async def test_scopes_nest_twenty_deep(self, alice: Session) -> None:
         at, deepest = await _scope(alice, "0"), Limits().scope_depth
         for level in range(1, deepest):
@@ -644,6 +666,7 @@ class TestStates:
 
 
 class TestTransfers:
+    @promise("transfer.accept")
     async def test_it_is_in_force_when_the_receiver_accepts(
         self, alice: Session, bob: Session, mallory: Session
     ) -> None:

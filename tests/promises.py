@@ -1,0 +1,351 @@
+"""Every promise that concerns what is built: its id, its sentence, where it is made, who proves it.
+
+    @promise("identity.enrolment")
+    async def test_nobody_issues_for_who_has_authenticated(...):
+
+Below, `== ruling 1` names where the promises under it are made: a ruling, a section of layers.md
+(`hard` are its hard cases) or a heading of the README. A promise without a test says why it has
+none: `--` and the reason. tests/house/test_promises.py holds the list against the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+TABLE = """
+== README: What is promised
+readme.registration    nothing exists without registration
+readme.identity        nothing happens without identity
+readme.private         nothing is shared by default
+readme.trace           nothing happens without a trace
+readme.kept            nothing is truly deleted
+readme.revocation      revocation is immediate
+readme.versions        everything is versioned
+readme.secrets         secrets never leak
+readme.verify          `audit verify` names the first bad entry, whatever was done to it
+readme.deny_wins       deny always wins  -- comes with its own room, as the README says
+readme.rollback        everything is rollbackable  -- comes with its own room, as the README says
+
+== README: One request, end to end
+path.whole             steps 1 to 8 are one transaction: a failure leaves nothing of the others
+path.refusals          a refusal is undone, then traced, committed and raised
+path.reads             reads take the same path: a read is an action and leaves a trace
+path.lost_race         at another version: `conflict`, with who, when, and the next call to make
+path.hidden            what the caller cannot see answers `not_found`, as what does not exist
+
+== README: Who may do what
+readme.toolsets        a tool outside a credential's toolsets answers as if it did not exist
+readme.core            an issued token holds `core` unless told otherwise; the first one holds all
+readme.root            no role, root owner included, opens the private data of another
+readme.jwt             JWTs of the configured issuer are accepted for who is linked to it
+
+== README: The command line
+cli.json               `--json` everywhere; exit codes: 0 done, 1 refused or failed, 2 wrong usage
+cli.call               any operation, as the principal of the token; `-` reads standard input
+cli.start              two commands: the demo tells and proves its story, the examples hold
+readme.clients         real clients of both protocol eras work over both transports
+
+== README: Limits
+readme.limits          over a limit: `invalid`, naming it; nothing stored
+
+== README: What is not promised
+readme.copies          an older copy of the file is noticed  -- not promised: checkpoints come later
+readme.timing          timing and sizes are isolated  -- not promised: answers are
+
+== ruling 1
+identity.enrolment     others issue a token or link only until a principal has authenticated once
+identity.recovery      a recovery ends every credential and is shown to whom it concerns
+identity.break_glass   `recover` wants the key file and a stopped server, and works without a token
+identity.same_party    an agent's delegator counts as the same party
+== ruling 2
+session.one            a session is of one credential; what a client declares identifies nothing
+session.revoke         revoking a session revokes its credential and what was delegated from it
+== ruling 3
+environment.current    the current environment is a convenience  -- comes with room 8
+== ruling 4
+lifeline.alive         a credential is alive only while every one above it is
+lifeline.expiry        its expiry is at most that of the one above
+lifeline.number        at most fifty live delegates
+lifeline.stop          `agent_stop` ends one's own delegate, and no other's
+== ruling 5
+attenuation.powers     toolsets, read-only and expiry are within the delegating credential's
+attenuation.places     a delegate's role counts at most as high as its delegator's at that moment
+attenuation.kept       what a delegate made it keeps
+attenuation.fall       what an ended delegate owns belongs to the nearest live delegator
+attenuation.faces      these limits hold for resources and completions too
+attenuation.pinned     a pinned credential sees its environment alone  -- comes with room 8
+attenuation.rewritten  the owner's column is rewritten later  -- comes with the sweeper, room 16
+== ruling 6
+suspension.computed    suspension counts for all it answers for; resuming restores exactly that
+suspension.users       users do not answer for users
+suspension.last        the last active root owner stays
+== ruling 7
+agents.who             an agent is one, and whoever has one between it and the first user
+agents.make            agents create and enrol agents only
+== ruling 8
+names.unique           a principal's name is unique and chosen by admins
+names.delegates        a delegate's name begins with its delegator's
+names.known            id, name and kind of active principals are known; only admins list them
+names.leave            who added one is in `whoami`; anyone may leave
+== ruling 9
+content.credentials    what has the shape of a credential is neither stored nor repeated
+== ruling 10
+external.mapping       the link is the credential: revoked, it opens nothing
+== ruling 11
+spine.ids              every id field of a command is mapped to an access, or it fails at import
+spine.foreign          a foreign id in any field answers like an absent one
+spine.put              `put` raises beyond the access that was declared
+== ruling 12
+spine.nested           a nested operation takes the same path, with an entry that names its parent
+spine.authority        declared authority  -- no operation declares one yet
+== ruling 13
+guards.results         limits hold for the resulting state, whatever made it
+== ruling 14
+spine.final            handlers do not catch refusals
+spine.followers        followers are derived tables  -- nothing follows before search, extension A6
+== ruling 15
+lens.masks             what is masked is decided at step 2  -- comes with redaction, extension A3
+== ruling 16
+parse.traced           what does not parse is traced with field and code, never the value
+== ruling 17
+slow.arrays            an array over 2,000 items is one value in a diff
+slow.prepare           slow work is prepared before step 1  -- no operation declares it yet
+== ruling 18
+last_seen              last use is written once a minute, without version or trace
+== ruling 19
+repeat.once            the same call with the same key is done once in 24 hours
+repeat.now             a repetition is answered as the caller may see it now
+repeat.conflict        other arguments, or what showed a token, answer `conflict`
+== ruling 20
+spine.effects          every operation declares what it does and to what
+== ruling 21
+taking.works           frozen refuses what adds or widens, with all below; taking away always works
+== ruling 22
+rules.revocation       no rule forbids a revocation  -- comes with room 5
+== ruling 23
+temporal.back          rolling back is making the opposite change now  -- comes with room 7
+== ruling 24
+temporal.epoch         a restored database has a new credential epoch  -- comes with room 7
+== ruling 25
+stream.again           a stream re-authorises at each event  -- there is none yet (HTTP keeps none)
+http.no_stream         HTTP keeps no stream that a revoked token could go on reading
+== ruling 26
+share.levels           READ, WRITE, ADMIN are what the table says, for every direct member
+share.below            members of a scope below read
+== ruling 27
+share.since            a share shows the versions from the one current when it was made, as_of too
+share.pinned           a pinned share shows exactly one version, to read
+== ruling 28
+import.access          an import gives nobody access  -- comes with room 8
+== ruling 29
+rules.permit           a permit never exceeds what its author projected  -- comes with room 5
+== ruling 30
+inherited.lower        inherited roles freeze, archive, remove and lower
+inherited.raise        they raise nobody, add nobody of their own, and unfreeze nothing
+== ruling 31
+scope.root             the root scope has no children and no projections
+== ruling 32
+publish.owner          published copies are owned by the scope  -- comes with room 9
+== ruling 33
+transfer.accept        ownership changes hands when the receiver accepts; only the owner offers
+transfer.last          an owner's place does not expire; the last owner stays
+scope.adopt            a scope whose owners cannot act may get one, and its data stays closed
+== ruling 34
+views.ids              an id stands in a view only if the caller may see its target
+views.nothing_more     worlds that differ in the invisible answer the same, byte for byte
+== ruling 35
+ids.shape              a prefix and 80 random bits in lower-case base 32, never trimmed or folded
+== ruling 36
+agents.scopes          agents bring into an agent's scope only its own side
+environment.agents     agents have no private space outside environments  -- comes with room 8
+== ruling 37
+environment.closed     an environment's scope is closed  -- comes with room 8
+== ruling 38
+environment.pending    a pending promotion stops the clock  -- comes with rooms 8 and 9
+== ruling 39
+environment.discard    discard is one change  -- comes with room 8
+== ruling 40
+promotion.picture      an approval counts for its picture  -- comes with room 9
+== ruling 41
+promotion.review       who may review  -- comes with room 9
+== ruling 42
+promotion.apply        applying checks again  -- comes with room 9
+== ruling 43
+promotion.fork         a fork merges into an origin in the target  -- comes with room 9
+== ruling 44
+promotion.read         reviewers read while it is pending  -- comes with room 9
+== ruling 45
+promotion.merge        overlaps and deletions conflict  -- comes with room 9
+patch.null             `null` in a patch removes
+== ruling 46
+trail.asked            an entry shows what was asked to its actor, the target to who may see it
+trail.outcomes         `denied` and `failed` are told apart by code
+== ruling 47
+trail.sponsors         a sponsor sees that its agent acted: no ids, names or text
+trail.arguments        an argument is in the trail only where declared; digests of them are salted
+== ruling 48
+trail.positions        position and hashes are for auditors
+== ruling 49
+content.salt           content and salt go together, with an erasure, and only once
+content.erase          `object.erase`  -- comes with room 7; the table stands
+== ruling 50
+trail.reading          entries about reading the trail are left out unless asked for
+trail.follow           a follow is one entry when opened, one when closed
+                       -- not kept: each look of `audit log --follow` is traced as the read it is
+== ruling 51
+failures.counted       failed authentication is counted per source and minute: one entry a window
+== ruling 52
+verify.columns         every column of every row is recomputed; what was changed is named
+verify.tail            a cut tail is named, unless the head was rewritten too
+verify.outside         an older copy is named by a checkpoint outside  -- checkpoints come later
+== ruling 53
+postgres.order         authority order on PostgreSQL  -- comes with PostgreSQL
+order.check            no write stands behind the revocation that should have stopped it
+== ruling 54
+reads.again            a pooled read is done again if a right changed or expired meanwhile
+== ruling 55
+clock.order            time is never behind the newest entry; a jump over five minutes stops writing
+== ruling 56
+schema.revision        read in every transaction: older code stops, with the version to install
+schema.alone           nothing migrates a file that another process has open
+== ruling 57
+embedded.said          `init` and `demo` say what the embedded default does not promise
+embedded.files         files are their owner's alone
+== ruling 58
+batch.replay           a lost batch is replayed one by one: only the culprit fails
+batch.cancelled        cancelled while queued is skipped, once started it commits
+batch.exceptions       no exception hangs its caller
+batch.company          several processes share a file; an old SQLite keeps the second one out
+== ruling 59
+numbers.kept           what JSON cannot keep exactly is invalid, with its path
+numbers.bytes          canonical bytes are those of RFC 8785, and read back to the same bytes
+numbers.once           duplicate keys are refused where we parse
+== ruling 60
+urn.parts              a URN names the thing, without a version, and is taken apart as put together
+registry.restore       archived goes back to active by restoring alone
+== ruling 61
+database.state         state rows change only with version and entry, and never go
+database.written       entries, versions and registry never change, never go
+== ruling 62
+authoriser.list        operations' connections allow what is listed and nothing else
+migrations.guards      the triggers after every step up and down are the declared ones
+== ruling 63
+postgres.roles         the server acts as a role without power  -- comes with PostgreSQL
+== ruling 64
+rooms.doors            rooms are entered by their doors, lower numbers alone
+environment.scope      an environment is a scope  -- comes with room 8
+== ruling 65
+sample.owner           every example runs for its owner
+sample.stranger        for a stranger it answers as if nothing were there, with one entry
+== ruling 66
+eras.same              both eras and transports serve the same catalogue
+== ruling 67
+environment.states     the states of an environment  -- comes with room 8
+== ruling 68
+cursors.bound          a cursor is bound to principal, operation and filters, and to the database
+== ruling 69
+rules.cedar            no decision denies  -- comes with room 5
+== ruling 70
+toolset.temporal       what undoes lives in the toolset `temporal`
+
+== layers 1
+registry.rows          every kind, operation and instance has a row
+registry.lifecycle     legal moves only, traced, by admins
+registry.lookup        looked up by urn, kind and registrant, filtered by what the caller may know
+== layers 1 hard
+registry.restart       the registry survives a restart with the same ids
+registry.refused       a refused write leaves no registry row
+registry.race          two that register at once
+registry.never_again   an archived URN is never reused
+
+== layers 2
+identity.step_one      state is enforced for every operation and credential, in the transaction
+identity.graph         relationships are versioned; hierarchical ones make no circle
+identity.teams         a team that is a member gives its members that access
+identity.external      audience, issuer and expiry are required; creation is a setting, off
+== layers 2 hard
+identity.wrong_tokens  a revoked, expired or foreign token
+identity.suspended     a token whose principal was suspended one call ago
+identity.spoofed       a spoofed session header, `_meta.client_id`, `X-User`
+identity.flood         thousands of bad tokens a second; no oracle
+
+== layers 3
+objects.history        every change is an immutable version: history, any version, diff
+objects.transfer       transfer needs the receiver's acceptance
+objects.bulk           up to 200 in one transaction, all or none
+== layers 3 hard
+objects.deleted        deleted objects vanish for everyone but their owner, by every way
+objects.not_json       data that is not JSON, too deep or too large is refused
+objects.names          names with control characters or bidi overrides are refused
+
+== layers 4
+scopes.nest            scopes nest, at most twenty deep
+scopes.members         one row a place, with history; expiry honoured to the second
+scopes.grants          nobody grants or keeps more than they hold
+scopes.sharing         only the owner shares, as a contributor; admins of the scope unshare
+scopes.agree           `access()`, the list filter and the model agree
+== layers 4 hard
+scopes.revoked         revocation bites the very next call, also mid-list
+scopes.streams         ... in open subscriptions  -- there are none yet
+scopes.expiry          expiry passing between two calls
+scopes.viewer          a viewer trying everything
+scopes.archived        archived is invisible to members, with all below
+scopes.deep            diamond and deep hierarchies
+
+== layers 6
+audit.entries          one entry per operation and per refusal
+audit.sights           visible to actor, sponsors, admins and auditors of the scope, root auditors
+audit.checkpoints      Merkle checkpoints and export  -- come in a later issue
+== layers 6 hard
+audit.edits            edits below the application, each named
+audit.million          1,000,000 entries in bounded memory  -- not measured yet
+audit.processes        two processes appending
+audit.failed           a failed audit write fails the operation
+
+== issue 3: faults
+faults.disk            a full or read-only disk is named, loses nothing, and is survived
+faults.files           a file replaced, cut or deleted under the server is named; nothing is lost
+faults.killed          what was acknowledged outlives `kill -9`
+"""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise.
+
+    Attributes:
+        sentence: What is promised.
+        where: Where it is made.
+        why_not: Why no test proves it; empty where one does.
+    """
+
+    sentence: str
+    where: str
+    why_not: str
+
+
+def _read(table: str) -> dict[str, Promise]:
+    found: dict[str, Promise] = {}
+    where = ""
+    for line in re.sub(r"\n +--", "  --", table).splitlines():
+        if line.startswith("== "):
+            where = line.removeprefix("== ")
+        elif line:
+            name, rest = line.split(maxsplit=1)
+            sentence, _, reason = rest.partition("  -- ")
+            assert name not in found, f"`{name}` stands twice"
+            found[name] = Promise(sentence, where, reason)
+    return found
+
+
+PROMISES = _read(TABLE)
+
+
+def promise(*names: str) -> pytest.MarkDecorator:
+    """Say that a test proves these promises."""
+    unknown = [name for name in names if name not in PROMISES]
+    assert not unknown, f"nobody promises {unknown}"
+    return pytest.mark.promise(*names)
