@@ -185,7 +185,7 @@ async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(
     home.mkdir()
     async with open_place(home) as place:
         url, path = place.url, place.path
-    for above in (home, tmp_path, *tmp_path.parents[:2]):
+    for above in (home, tmp_path, *tmp_path.parents[:3]):
         above.chmod(0o755)
     for suffix, mode in ("", 0o644), (".lock", 0o666), (".key", 0o644):
         path.with_name(path.name + suffix).chmod(mode)
@@ -216,7 +216,7 @@ async def test_what_this_account_may_not_write_is_named_before_any_call(
     async with open_place(home) as place:
         url, path = place.url, place.path
     before = path.read_bytes()
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *tmp_path.parents[:3]):
         above.chmod(0o755)
     path.chmod(file)
     path.with_name(path.name + ".lock").chmod(lock)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scoped_mcp import Scoped, ScopedError
-from scoped_mcp.storage import driver
+from scoped_mcp.storage import driver, schema
 from tests.faults.http import code, line
 from tests.faults.processes import CLI, running, server
 from tests.faults.trail import entries
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.conftest import Place
+
 
 NOTE: dict[str, Any] = {"type": "note", "data": {}}
 NEWER = "UPDATE alembic_version SET version_num = '9999'; PRAGMA user_version = 2001003;"
@@ -30,7 +31,9 @@ def move(path: Path, script: str) -> None:
 
 
 def back(number: int) -> str:
-    return f"UPDATE alembic_version SET version_num = '0001'; PRAGMA user_version = {number};"
+    return (
+        f"UPDATE alembic_version SET version_num = '{schema.HEAD}'; PRAGMA user_version = {number};"
+    )
 
 
 @promise("schema.revision")

@@ -267,6 +267,9 @@ class Pair:
         await do("unseen one", "scope.add_member", **place)
         await do("root", "principal.suspend", id=made["principal"]["id"])
         self.ready |= {"scp": [left]}
+        gift = (await do("alice", "object.create", type="note", data={"unseen": True}))["id"]
+        await do("alice", "object.transfer", id=gift, to=names["carol"])
+        await do("carol", "object.transfer_accept", id=gift)
         self.ready |= {"prm": [promotions[0], *promotions[2:]], "stg": self.unseen["stg"][:2]}
 
     async def both(self, who: str, operation: str, arguments: Arguments) -> dict[str, Any]:
