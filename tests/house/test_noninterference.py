@@ -21,12 +21,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from mcp import MCPError
 from mcp_types import ResourceTemplateReference
+from sqlalchemy import select
 
 from scoped_mcp.faces.mcp import build
 from scoped_mcp.faces.mcp.resources import ADDRESSES, Address
 from scoped_mcp.kernel.ids import Id
+from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
+from scoped_mcp.storage.path import registry
 from tests.house.worlds import (
     EDGES,
     OBSERVERS,
@@ -127,10 +130,14 @@ async def _known(worlds: Pair, seen: list[str], chance: random.Random) -> Pool:
 
 
 async def _public(world: World, one: str) -> bool:
-    """An active principal exists for everyone; root knows whether it is active."""
-    if not one.startswith("prn_"):
-        return False
-    return (await world.ask("root", "principal.get", {"id": one})).get("state") == "active"
+    """An active principal exists for everyone: asked below the application, which acts no more."""
+    state = select(principals.c.state).join_from(
+        principals, registry, registry.c.id == principals.c.id
+    )
+    row = await world.scoped.spine.database.read(
+        lambda conn: conn.row(state.where(registry.c.public_id == one))
+    )
+    return row is not None and row.state == "active"
 
 
 async def _everything_is_the_same(worlds: Pair, who: str, seed: int) -> int:
