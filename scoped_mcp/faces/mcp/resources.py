@@ -145,6 +145,8 @@ class Reader:
         if address is None or argument.name != "id":
             return []
         try:
+            if address.operation not in await self._caller.shown():
+                return []  # an address outside the toolsets has nothing to complete (ruling 5)
             page = await self._caller.call(address.ids, {"limit": 100})
         except ScopedError as error:
             raise errors.protocol_error(error) from error

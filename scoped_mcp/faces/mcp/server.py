@@ -24,7 +24,6 @@ from scoped_mcp.faces.mcp.metrics import Metrics
 from scoped_mcp.faces.mcp.prompts import prompts
 from scoped_mcp.faces.mcp.tools import Caller, OperationTool, operation_tools
 from scoped_mcp.kernel.errors import ScopedError
-from scoped_mcp.layers import identity
 
 if TYPE_CHECKING:
     import mcp_types
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
     from scoped_mcp.app import Scoped
-    from scoped_mcp.spine.run import Spine
 
 NAME = "scoped-mcp"
 INSTRUCTIONS = """\
@@ -85,7 +83,7 @@ def face_of(scoped: Scoped, *, token: str | None = None) -> Face:
     caller = Caller(scoped.spine, credentials, metrics)
     tools = operation_tools(caller)
     reader = resources.Reader(caller)
-    gate = Gate(scoped.spine, credentials, caller, tools, reader)
+    gate = Gate(caller, tools, reader)
     server: FastMCP[Any] = FastMCP(
         NAME,
         INSTRUCTIONS,
@@ -154,14 +152,10 @@ class Gate(Middleware):
 
     def __init__(
         self,
-        spine: Spine,
-        credentials: Credentials,
         caller: Caller,
         tools: Mapping[str, OperationTool],
         reader: resources.Reader,
     ) -> None:
-        self._spine = spine
-        self._credentials = credentials
         self._caller = caller
         self._tools = tools
         self._reader = reader
@@ -247,6 +241,6 @@ class Gate(Middleware):
             MCPError: the house does not know the caller.
         """
         try:
-            return await identity.catalogue_of(self._spine, self._credentials.proof())
+            return await self._caller.shown()
         except ScopedError as error:
             raise errors.protocol_error(error) from error

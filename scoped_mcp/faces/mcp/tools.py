@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from scoped_mcp.faces.mcp import confirming, errors, schemas
 from scoped_mcp.faces.mcp.credentials import origin
 from scoped_mcp.kernel.errors import ScopedError
+from scoped_mcp.layers import identity
 from scoped_mcp.spine.declare import Effect, Operation, catalogue
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class Caller:
             raise
         self._metrics.count(name, "done")
         return view.model_dump(mode="json", exclude_none=True)
+
+    async def shown(self) -> frozenset[str]:
+        """The operations that exist for this credential.
+
+        Raises:
+            ScopedError: nobody is known by it.
+        """
+        return await identity.catalogue_of(self.spine, self._credentials.proof())
 
     async def answer(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
         """The same as the result of a tool; a refusal is a result too."""
