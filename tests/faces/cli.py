@@ -1,4 +1,4 @@
-"""The command line as others use it: as a subprocess, with its own database."""
+"""The command line as others use it: as a process of its own, with its own database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.faces import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,17 +65,7 @@ class Cli:
         return {**kept, "PYTHONPATH": path, "SCOPED_MCP_DB": url, **named, **self.extra}
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
-        done = subprocess.run(
-            [*PROGRAM, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=BOUND,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Done(*forked.run(arguments, self.folder, self.environment, stdin, BOUND))
 
     def bearer(self, token: str) -> Cli:
         return Cli(self.folder, token)

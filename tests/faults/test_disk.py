@@ -167,16 +167,18 @@ async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place)
     assert stored(place.path) == ["1"]
 
 
-AS_NOBODY = """
-import encodings.idna, os, tests.faults.processes  # what is imported later, while it may be read
-from scoped_mcp.faces.cli import main
-os.setgid(65_534)
-os.setuid(65_534)
-main()
+# What makes root root about files; without these it is an account like any other.
+WITHOUT_PRIVILEGE = """
+import ctypes, os, sys
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+for capability in CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH:
+    assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+os.execv(sys.executable, [sys.executable, "-m", "scoped_mcp.faces.cli", *sys.argv[1:]])
 """
+SOMEBODY = 65_534
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own what is another's")
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(
     tmp_path: Path, workers: str
@@ -185,12 +187,12 @@ async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(
     home.mkdir()
     async with open_place(home) as place:
         url, path = place.url, place.path
-    for above in (home, tmp_path, *tmp_path.parents[:3]):
-        above.chmod(0o755)
     for suffix, mode in ("", 0o644), (".lock", 0o666), (".key", 0o644):
+        os.chown(path.with_name(path.name + suffix), SOMEBODY, SOMEBODY)
         path.with_name(path.name + suffix).chmod(mode)
+    os.chown(home, SOMEBODY, SOMEBODY)
     serve = ["serve", "--transport", "http", "--port", "0", "--workers", workers]
-    async with running(sys.executable, "-c", AS_NOBODY, *serve, "--db", url) as process:
+    async with running(sys.executable, "-c", WITHOUT_PRIVILEGE, *serve, "--db", url) as process:
         complaint = await process.complaint()
         assert (await process.over(), await process.all()) == (1, "")
     assert len(complaint.splitlines()) == 2, complaint  # what is wrong, and what to do
