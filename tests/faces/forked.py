@@ -1,4 +1,4 @@
-"""The command line without the second that importing it takes: forked from one that has imported it.
+"""The command line, forked from a process that has spent the second of importing it.
 
 Each command is a process of its own, as a user's is, with its own folder, environment and streams.
 """
