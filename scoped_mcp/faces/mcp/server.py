@@ -124,7 +124,11 @@ def _mend(server: FastMCP[Any], tools: Mapping[str, OperationTool], gate: Gate) 
     """
     wire = server._mcp_server  # noqa: SLF001 - FastMCP has no door to it
     known = {name: tool.parameters for name, tool in tools.items()}
-    wire.get_tool_input_schema = known.get
+
+    def schema_of(name: str) -> dict[str, Any] | None:
+        return known.get(name)
+
+    wire.get_tool_input_schema = schema_of
     wire.middleware.append(_carry_arguments)
     asking = wire.get_request_handler("tools/call")
 
