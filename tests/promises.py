@@ -64,7 +64,7 @@ identity.same_party    an agent's delegator counts as the same party
 session.one            a session is of one credential; what a client declares identifies nothing
 session.revoke         revoking a session revokes its credential and what was delegated from it
 == ruling 3
-environment.current    the current environment is a convenience  -- comes with room 8
+environment.current    the current environment is a convenience: a call that names one is untouched
 == ruling 4
 lifeline.alive         a credential is alive only while every one above it is
 lifeline.expiry        its expiry is at most that of the one above
@@ -76,8 +76,8 @@ attenuation.places     a delegate's role counts at most as high as its delegator
 attenuation.kept       what a delegate made it keeps
 attenuation.fall       what an ended delegate owns belongs to the nearest live delegator
 attenuation.faces      these limits hold for resources and completions too
-attenuation.pinned     a pinned credential sees its environment alone  -- comes with room 8
-attenuation.rewritten  the owner's column is rewritten later  -- comes with the sweeper, room 16
+attenuation.pinned     a pinned credential sees its environment alone, and delegates pinned ones
+attenuation.rewritten  the owner's column is rewritten later  -- not yet: `access` computes the heir
 == ruling 6
 suspension.computed    suspension counts for all it answers for; resuming restores exactly that
 suspension.users       users do not answer for users
@@ -100,7 +100,7 @@ spine.foreign          a foreign id in any field answers like an absent one
 spine.put              `put` raises beyond the access that was declared
 == ruling 12
 spine.nested           a nested operation takes the same path, with an entry that names its parent
-spine.authority        declared authority  -- no operation declares one yet
+spine.authority        whoever declares an authority of its own is on a list
 == ruling 13
 guards.results         limits hold for the resulting state, whatever made it
 == ruling 14
@@ -139,7 +139,7 @@ share.below            members of a scope below read
 share.since            a share shows the versions from the one current when it was made, as_of too
 share.pinned           a pinned share shows exactly one version, to read
 == ruling 28
-import.access          an import gives nobody access  -- comes with room 8
+import.access          an import gives nobody access
 == ruling 29
 rules.permit           a permit never exceeds what its author projected  -- comes with room 5
 == ruling 30
@@ -148,7 +148,7 @@ inherited.raise        they raise nobody, add nobody of their own, and unfreeze 
 == ruling 31
 scope.root             the root scope has no children and no projections
 == ruling 32
-publish.owner          published copies are owned by the scope  -- comes with room 9
+publish.owner          published copies are owned by the scope
 == ruling 33
 transfer.accept        ownership changes hands when the receiver accepts; only the owner offers
 transfer.last          an owner's place does not expire; the last owner stays
@@ -160,25 +160,25 @@ views.nothing_more     worlds that differ in the invisible answer the same, byte
 ids.shape              a prefix and 80 random bits in lower-case base 32, never trimmed or folded
 == ruling 36
 agents.scopes          agents bring into an agent's scope only its own side
-environment.agents     agents have no private space outside environments  -- comes with room 8
+environment.agents     agents have no private space outside environments
 == ruling 37
-environment.closed     an environment's scope is closed  -- comes with room 8
+environment.closed     an environment's scope is closed
 == ruling 38
-environment.pending    a pending promotion stops the clock  -- comes with rooms 8 and 9
+environment.pending    a pending promotion stops the clock; the expired is revived for 7 days
 == ruling 39
-environment.discard    discard is one change  -- comes with room 8
+environment.discard    discard is one change, and ends the credentials that are pinned there
 == ruling 40
-promotion.picture      an approval counts for its picture  -- comes with room 9
+promotion.picture      an approval counts for its picture alone
 == ruling 41
-promotion.review       who may review  -- comes with room 9
+promotion.review       who may review: nobody of the requester's or the authors' side
 == ruling 42
-promotion.apply        applying checks again  -- comes with room 9
+promotion.apply        applying checks again that requester and reviewers still may
 == ruling 43
-promotion.fork         a fork merges into an origin in the target  -- comes with room 9
+promotion.fork         a fork merges into an origin in the target, elsewhere it is new
 == ruling 44
-promotion.read         reviewers read while it is pending  -- comes with room 9
+promotion.read         reviewers read while it is pending, and no longer
 == ruling 45
-promotion.merge        overlaps and deletions conflict  -- comes with room 9
+promotion.merge        overlaps and deletions conflict
 patch.null             `null` in a patch removes
 == ruling 46
 trail.asked            an entry shows what was asked to its actor, the target to who may see it
@@ -236,14 +236,14 @@ migrations.guards      the triggers after every step up and down are the declare
 postgres.roles         the server acts as a role without power  -- comes with PostgreSQL
 == ruling 64
 rooms.doors            rooms are entered by their doors, lower numbers alone
-environment.scope      an environment is a scope  -- comes with room 8
+environment.scope      an environment has a scope of its own and its owner's place in it
 == ruling 65
 sample.owner           every example runs for its owner
 sample.stranger        for a stranger it answers as if nothing were there, with one entry
 == ruling 66
 eras.same              both eras and transports serve the same catalogue
 == ruling 67
-environment.states     the states of an environment  -- comes with room 8
+environment.states     the states of an environment and their legal moves
 == ruling 68
 cursors.bound          a cursor is bound to principal, operation and filters, and to the database
 == ruling 69
@@ -304,6 +304,34 @@ audit.edits            edits below the application, each named
 audit.million          1,000,000 entries in bounded memory  -- not measured yet
 audit.processes        two processes appending
 audit.failed           a failed audit write fails the operation
+
+== layers 8
+environments.first     an agent's first write spawns one, later ones stay there
+environments.inside    nobody outside reads anything of the inside, root included
+environments.imports   imports are pinned references; editing one forks it
+environments.ttl       dead at its second, swept once by the house
+environments.snapshots a restore is exact and whole; a tampered snapshot is refused
+environments.templates an environment begins with what its template holds
+== layers 8 hard
+environments.suspended suspended: nobody adds or edits, taking away works
+environments.race      a call racing with discard lands before or is refused
+environments.pinned    a token pinned to one environment and an id from another
+environments.constant  10,000 environments, 100,000 objects  -- tests/bench measures it
+
+== layers 9
+flow.channels          made by admins of the target; the list says what one may do; routes
+flow.copy              a copy is published: later edits inside change nothing outside
+flow.conflicts         a conflict is resolved path by path in a new request
+flow.depends           stale when what was read while working moved
+flow.checks            checks are recorded; a failed one ends it
+flow.expiry            dead at its second, swept once
+flow.revert            reverting brings back what was, and is itself revertible
+flow.stages            an object is at one stage; moves obey order and approvals
+== layers 9 hard
+flow.races             approve and discard, two promotions to one target: one outcome each
+flow.reviewer          a reviewer who loses the role between opening and approving
+flow.forged            a forged approval
+flow.whole             200 objects land together or, if the last fails, not at all
 
 == issue 3: faults
 faults.disk            a full or read-only disk is named, loses nothing, and is survived

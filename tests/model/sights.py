@@ -23,7 +23,13 @@ WHATEVER = CompletionArgument(name="id", value="")
 
 
 class Sights(Beside):
-    """Comparisons of one sight; none of them changes anything."""
+    """Comparisons of one sight; none of them changes anything.
+
+    Attributes:
+        every: Of how many watchers one lists what it sees, by turns.
+    """
+
+    every = 1
 
     # --- expected
 
@@ -61,7 +67,8 @@ class Sights(Beside):
         async def everybody() -> None:
             looks: list[Any] = []
             for turn, one in enumerate(self.watchers().items(), next(self.numbers)):
-                looks.append(self.lists(*one, whole=whole))
+                if whole or turn % self.every == 0:
+                    looks.append(self.lists(*one, whole=whole))
                 for number, thing in enumerate(things, turn):
                     if number % 3 == 0:
                         looks.append(self.versions(*one, thing, whole=whole))

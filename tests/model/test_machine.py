@@ -1,7 +1,8 @@
 """The product and the model are asked the same, again and again, and everybody sees the same.
 
-After every call each principal lists what it sees, and one object and one scope are looked at by
-all of them; at the end of a run everything is, in every way there is.
+After every call the principals list what they see (in the default profile half of them, by turns),
+and one object and one scope are looked at by all of them; at the end of a run everything is, in
+every way there is.
 """
 
 from __future__ import annotations
@@ -274,7 +275,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
-    machine: Any = type("Machine", (Machine,), {"start": start})
+    machine: Any = type(
+        "Machine", (Machine,), {"start": start, "every": 2 if chance is None else 1}
+    )
     if chance is not None:
         machine = seed(chance)(machine)
     times = settings(max_examples=examples, stateful_step_count=steps)

@@ -10,11 +10,29 @@ from sqlalchemy import insert
 from scoped_mcp import ScopedError, Session
 from scoped_mcp.kernel.errors import ConflictError
 from scoped_mcp.layers.objects import objects
+from scoped_mcp.spine import declare
+from scoped_mcp.spine.declare import Authority
 from tests.conftest import Home
+from tests.promises import promise
 from tests.sample import refused
 from tests.spine.test_path import Declare, Done, Probe, operation
 
 __all__ = ["operation"]
+
+
+@promise("spine.authority")
+def test_whoever_acts_in_another_s_right_stands_here() -> None:
+    """Each of them runs within another operation alone, on what that one names (ruling 12)."""
+    declared = {n: one.authority for n, one in declare.catalogue.items() if one.authority}
+    assert declared == {
+        "environment.close_credentials": Authority.ENVIRONMENT,
+        "environment.sweep_one": Authority.SWEEPER,
+        "environment.restore_objects": Authority.ROLLBACK,
+        "promotion.apply": Authority.CHANNEL,
+        "promotion.turn": Authority.CHANNEL,
+        "promotion.expire": Authority.SWEEPER,
+    }
+    assert not any(declare.catalogue[name].tool for name in declared)
 
 
 async def test_what_is_no_derived_table_is_not_written_without_a_version(

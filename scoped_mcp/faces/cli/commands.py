@@ -16,6 +16,7 @@ import scoped_mcp
 from scoped_mcp.faces.cli import (
     calling,
     demo,
+    environments,
     founding,
     principals,
     reviews,
@@ -44,6 +45,7 @@ app.command()(serving.serve)
 app.add_typer(tokens.app, name="token")
 app.add_typer(principals.app, name="principal")
 app.add_typer(sessions.app, name="session")
+app.add_typer(environments.app, name="environment")
 app.add_typer(reviews.app, name="review")
 app.command()(calling.call)
 app.add_typer(trail.app, name="audit")

@@ -10,6 +10,7 @@ from scoped_mcp import ScopedError, Session
 from scoped_mcp.storage import driver
 from tests.conftest import Home
 from tests.layers.environments.conftest import ids, invite, me, note, spawn
+from tests.promises import promise
 from tests.sample import refused
 
 
@@ -24,6 +25,7 @@ async def shared(owner: Session, reader: Session, **data: Any) -> tuple[str, str
 
 
 class TestImports:
+    @promise("environments.imports")
     async def test_an_update_of_an_import_forks_it_here(
         self, alice: Session, robot: Session
     ) -> None:
@@ -42,6 +44,7 @@ class TestImports:
         assert caught.value.code == "conflict"
         assert fork["id"] in caught.value.hint
 
+    @promise("import.access")
     async def test_an_import_gives_nobody_access(self, alice: Session, robot: Session) -> None:
         thing, scope = await shared(alice, robot)
         here = await spawn(robot, imports=[thing])
@@ -66,6 +69,7 @@ class TestImports:
                 await robot.call(operation, asked)
         assert await ids(robot, "environment.list") == [here]
 
+    @promise("environments.imports")
     async def test_a_fork_is_of_the_version_that_was_imported(
         self, alice: Session, robot: Session
     ) -> None:
@@ -108,6 +112,7 @@ class TestImports:
 
 
 class TestSnapshots:
+    @promise("environments.snapshots")
     async def test_a_restore_brings_everything_back_as_new_versions(
         self, alice: Session, bob: Session
     ) -> None:
@@ -145,6 +150,7 @@ class TestSnapshots:
         assert again["digest"] == taken["digest"]
 
     @pytest.mark.parametrize("what", ["snapshot", "object"])
+    @promise("environments.snapshots")
     async def test_a_tampered_snapshot_is_refused_whole(
         self, house: Home, alice: Session, what: str
     ) -> None:
@@ -179,6 +185,7 @@ class TestSnapshots:
 
 
 class TestTemplates:
+    @promise("environments.templates")
     async def test_an_environment_begins_with_what_its_template_holds(
         self, alice: Session, bob: Session
     ) -> None:

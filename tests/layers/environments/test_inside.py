@@ -7,6 +7,7 @@ import pytest
 from scoped_mcp import ScopedError, Session
 from tests.conftest import Home
 from tests.layers.environments.conftest import ids, invite, me, note, spawn
+from tests.promises import promise
 from tests.sample import refused
 
 HOUR = 3600
@@ -39,6 +40,7 @@ class TestMembers:
         await invite(alice, here, bob, "viewer")
         assert (await bob.call("object.get", {"id": his["id"]}))["access"] == "read"
 
+    @promise("environments.inside")
     async def test_nobody_outside_reads_anything_of_the_inside(
         self, house: Home, robot: Session, mallory: Session
     ) -> None:
@@ -74,6 +76,7 @@ class TestMembers:
         seen = (await house.root.call("audit.list", {"operation": "object.create"}))["items"]
         assert [one["outcome"] for one in seen] == ["done"]
 
+    @promise("environment.closed")
     async def test_a_closed_scope_takes_no_children_shares_members_or_state(
         self, alice: Session, bob: Session
     ) -> None:
@@ -94,6 +97,7 @@ class TestMembers:
             with refused("denied"):
                 await alice.call(operation, {"id": scope} | more)
 
+    @promise("environment.closed")
     async def test_what_lives_inside_is_not_shared_or_given_away(
         self, alice: Session, bob: Session
     ) -> None:
@@ -131,6 +135,7 @@ class TestMembers:
         with refused("invalid"):
             await invite(alice, made["id"], alice, "none")
 
+    @promise("agents.scopes")
     async def test_an_agent_invites_only_its_own_side(
         self, house: Home, robot: Session, mallory: Session
     ) -> None:
@@ -149,6 +154,7 @@ class TestMembers:
         with refused("not_found"):
             await alice.call("object.get", {"id": thing})
 
+    @promise("environment.agents")
     async def test_an_agent_has_no_private_space_to_accept_things_into(
         self, alice: Session, robot: Session
     ) -> None:
@@ -199,6 +205,7 @@ class TestPinned:
     async def _pinned(self, house: Home, of: Session, here: str) -> Session:
         return await house.agent("pinned", of=of, environment=here)
 
+    @promise("attenuation.pinned", "environments.pinned")
     async def test_one_sees_its_environment_and_nothing_else(
         self, house: Home, alice: Session
     ) -> None:
@@ -239,6 +246,7 @@ class TestPinned:
             with refused("not_found"):
                 await pinned.call(operation, asked)
 
+    @promise("attenuation.pinned")
     async def test_its_delegates_are_pinned_there_too(self, house: Home, alice: Session) -> None:
         here, other = await spawn(alice), await spawn(alice)
         pinned = await self._pinned(house, alice, here)

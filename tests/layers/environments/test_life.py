@@ -13,10 +13,12 @@ from scoped_mcp.layers.environments import worker
 from scoped_mcp.storage.path import entries
 from tests.conftest import Home
 from tests.layers.environments.conftest import DAY, ids, invite, me, note, spawn
+from tests.promises import promise
 from tests.sample import refused
 
 
 class TestSpawning:
+    @promise("environment.scope")
     async def test_it_makes_an_environment_its_scope_and_its_owner_s_place(
         self, alice: Session
     ) -> None:
@@ -31,6 +33,7 @@ class TestSpawning:
         assert (await alice.call("whoami"))["environment"]["id"] == made["id"]
         assert await ids(alice, "environment.list") == [made["id"]]
 
+    @promise("environment.agents", "environments.first")
     async def test_an_agent_s_first_write_spawns_one_and_later_ones_stay_there(
         self, robot: Session
     ) -> None:
@@ -47,6 +50,7 @@ class TestSpawning:
         await spawn(alice)
         assert "environment" not in await note(alice)
 
+    @promise("environment.current")
     async def test_a_call_that_names_an_environment_is_not_touched_by_the_current_one(
         self, robot: Session
     ) -> None:
@@ -84,6 +88,7 @@ class TestMoves:
     )
 
     @pytest.mark.parametrize(("before", "to", "legal"), LEGAL)
+    @promise("environment.states")
     async def test_legal_moves_are_done_and_others_named(
         self, alice: Session, before: list[str], to: str, legal: bool
     ) -> None:
@@ -106,6 +111,7 @@ class TestMoves:
             await alice.call("environment.finish", {"id": here, "state": state})
 
     @pytest.mark.parametrize("state", ["suspended", "completed"])
+    @promise("environments.suspended")
     async def test_where_nobody_adds_or_edits_taking_away_still_works(
         self, alice: Session, bob: Session, state: str
     ) -> None:
@@ -153,6 +159,7 @@ class TestMoves:
 
 
 class TestExpiry:
+    @promise("environments.ttl")
     async def test_an_unused_environment_is_unreadable_from_that_second_on(
         self, house: Home, alice: Session, bob: Session
     ) -> None:
@@ -214,6 +221,7 @@ class TestExpiry:
         house.clock.advance(601)
         assert (await alice.call("environment.get", {"id": here}))["state"] == "expired"
 
+    @promise("environment.pending")
     async def test_the_owner_revives_it_for_seven_days(self, house: Home) -> None:
         alice = await house.user("ann", ttl_seconds=90 * DAY)
         here = await spawn(alice, ttl_seconds=3600)
@@ -227,6 +235,7 @@ class TestExpiry:
             await alice.call("environment.finish", {"id": here, "state": "active"})
         await alice.call("environment.discard", {"id": here})
 
+    @promise("environment.pending")
     async def test_an_agent_s_next_write_says_what_happened_to_its_environment(
         self, house: Home, robot: Session
     ) -> None:
@@ -268,6 +277,7 @@ class TestDiscarding:
         with refused("conflict"):
             await alice.call("environment.discard", {"id": here})
 
+    @promise("environment.discard")
     async def test_it_is_one_change_whatever_is_inside(self, house: Home, alice: Session) -> None:
         here = await spawn(alice)
         many = [{"type": "note", "data": {"n": n}} for n in range(50)]
@@ -278,6 +288,7 @@ class TestDiscarding:
         assert row is not None
         assert row.body.count(b'"urn"') == 1
 
+    @promise("environment.discard")
     async def test_its_credentials_are_revoked(self, house: Home, alice: Session) -> None:
         here = await spawn(alice)
         asked = {"name": "h", "ttl_seconds": 3600, "environment": here}
@@ -289,6 +300,7 @@ class TestDiscarding:
             await helper.call("whoami")
         assert caught.value.code == "unauthenticated"
 
+    @promise("environments.race")
     async def test_a_call_racing_with_it_lands_before_or_is_refused(self, alice: Session) -> None:
         here = await spawn(alice)
         calls = [note(alice, here) for _ in range(10)]
@@ -300,6 +312,7 @@ class TestDiscarding:
 
 
 class TestSweeping:
+    @promise("environments.ttl")
     async def test_what_cannot_be_revived_is_swept_once_by_the_house(self, house: Home) -> None:
         alice = await house.user("ann", ttl_seconds=90 * DAY)
         old, young = await spawn(alice, ttl_seconds=60), await spawn(alice, ttl_seconds=9 * DAY)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.layers.flow.conftest import Team, refused
+from tests.promises import promise
 
 
 async def listed(who: Any, **asked: Any) -> list[str]:
@@ -68,6 +69,7 @@ async def test_from_scope_to_scope_what_is_shown_or_owned_there_goes_on(team: Te
     assert (await team.ask(team.bob, own["id"], channel=up))["state"] == "pending"
 
 
+@promise("flow.channels")
 async def test_it_is_made_by_admins_of_the_target_itself(team: Team) -> None:
     asked = {
         "name": "x",
@@ -105,6 +107,7 @@ async def test_closing_works_from_above_and_opening_does_not(team: Team) -> None
     assert (await team.alice.call("channel.set_state", {"id": inner, "state": "active"}))["may"]
 
 
+@promise("flow.channels")
 async def test_the_list_says_what_one_may_do(team: Team) -> None:
     viewer = await team.house.user("viewer")
     await team.member(viewer, "viewer")
@@ -144,6 +147,7 @@ async def test_asking_takes_write_on_each_object(team: Team) -> None:
         await team.ask(team.bot, note)
 
 
+@promise("flow.channels")
 async def test_routes_lead_from_where_a_thing_is_channel_by_channel(team: Team) -> None:
     firm = (await team.alice.call("scope.create", {"name": "firm"}))["id"]
     await team.member(team.bob, "viewer", firm)

@@ -7,6 +7,7 @@ from typing import Any
 
 from scoped_mcp import ScopedError, Session
 from tests.layers.flow.conftest import Team, View
+from tests.promises import promise
 
 DAY = 86_400
 
@@ -37,6 +38,7 @@ async def whole(team: Team) -> None:
     assert found["ok"], found["problem"]
 
 
+@promise("environment.pending", "flow.races")
 async def test_approve_and_discard(team: Team) -> None:
     for first in ("approve", "discard"):
         home = (await team.bot.call("environment.spawn"))["id"]
@@ -53,6 +55,7 @@ async def test_approve_and_discard(team: Team) -> None:
     await whole(team)
 
 
+@promise("promotion.picture")
 async def test_approve_and_edit(team: Team) -> None:
     for first in ("approve", "edit"):
         note = await team.note(team.bot, {"n": first})
@@ -66,6 +69,7 @@ async def test_approve_and_edit(team: Team) -> None:
     await whole(team)
 
 
+@promise("flow.reviewer")
 async def test_approve_and_revoke_the_reviewer_s_role(team: Team) -> None:
     _, yes = await waiting(team)
     gone = {"scope": team.scope, "principal": team.house.id("rita")}
@@ -76,6 +80,7 @@ async def test_approve_and_revoke_the_reviewer_s_role(team: Team) -> None:
     await whole(team)
 
 
+@promise("promotion.apply", "flow.reviewer")
 async def test_a_reviewer_who_lost_the_role_before_the_last_approval_voids_it(
     team: Team,
 ) -> None:
@@ -89,6 +94,7 @@ async def test_a_reviewer_who_lost_the_role_before_the_last_approval_voids_it(
     assert await team.shown() == {}
 
 
+@promise("promotion.apply")
 async def test_a_requester_who_lost_the_role_voids_it(team: Team) -> None:
     _, yes = await waiting(team)
     gone = {"scope": team.scope, "principal": team.house.id("bot")}
@@ -100,6 +106,23 @@ async def test_a_requester_who_lost_the_role_voids_it(team: Team) -> None:
     assert await team.shown() == {}
 
 
+async def test_spawn_and_suspend_the_principal(team: Team) -> None:
+    bot = {"id": team.house.id("bot")}
+    for first in ("spawn", "suspend"):
+        name = f"{first} first"
+        spawn = told(team.bot, "environment.spawn", {"name": name})
+        suspend = told(team.house.root, "principal.suspend", bot)
+        if first == "spawn":
+            assert await both(spawn, suspend) == ("active", "suspended")
+        else:
+            assert await both(suspend, spawn) == ("suspended", "unauthenticated")
+        assert await told(team.bot, "environment.list", {}) == "unauthenticated"
+        await team.house.root.call("principal.resume", bot)
+        found = (await team.bot.call("environment.list"))["items"]
+        assert [one["name"] for one in found] == ["spawn first"]
+    await whole(team)
+
+
 async def test_two_approvals_for_the_last_slot(team: Team) -> None:
     _, yes = await waiting(team)
     one = told(team.rita, "promotion.review", yes)
@@ -109,6 +132,7 @@ async def test_two_approvals_for_the_last_slot(team: Team) -> None:
     await whole(team)
 
 
+@promise("flow.races")
 async def test_two_promotions_of_one_published_object(team: Team) -> None:
     note = await team.note(team.bot, {"n": 1})
     (copy,) = await team.publish(team.bot, note)

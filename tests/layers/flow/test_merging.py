@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from scoped_mcp import Session
 from tests.layers.flow.conftest import Team, refused
+from tests.promises import promise
 
 FIRST = {"title": "plan", "body": {"a": 1, "b": 1}, "list": [1]}
 
@@ -29,6 +30,7 @@ async def fork(who: Session, thing: str, patch: dict[str, Any]) -> str:
     return str(forked["id"])
 
 
+@promise("promotion.fork")
 async def test_an_unchanged_origin_is_fast_forwarded(team: Team, copy: str) -> None:
     mine = await fork(team.bob, copy, {"body": {"a": 2}})
     asked = await team.ask(team.bob, mine)
@@ -75,6 +77,7 @@ async def conflicted(team: Team, copy: str, clash: dict[str, Any]) -> tuple[str,
     return its, await team.ask(team.bot, its)
 
 
+@promise("promotion.merge")
 async def test_a_conflict_is_data_path_base_ours_theirs_and_who(
     team: Team, conflicted: tuple[str, dict[str, Any]]
 ) -> None:
@@ -89,6 +92,7 @@ async def test_a_conflict_is_data_path_base_ours_theirs_and_who(
         await team.decide(team.rita, asked, "approve")
 
 
+@promise("flow.conflicts")
 async def test_conflicts_are_resolved_by_path_in_a_new_request(
     team: Team, copy: str, conflicted: tuple[str, dict[str, Any]]
 ) -> None:
@@ -151,6 +155,7 @@ async def test_what_editors_of_the_scope_changed_is_merged_too(team: Team) -> No
     assert (await team.ask(team.bot, note))["state"] == "conflicted"
 
 
+@promise("promotion.fork")
 async def test_a_fork_of_what_another_scope_owns_is_published_as_new(team: Team, copy: str) -> None:
     other = (await team.alice.call("scope.create", {"name": "other"}))["id"]
     await team.member(team.bob, "contributor", other)

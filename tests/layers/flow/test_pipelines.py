@@ -7,6 +7,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.layers.flow.conftest import Team, View, refused
+from tests.promises import promise
 
 
 @pytest_asyncio.fixture
@@ -29,6 +30,7 @@ async def move(team: Team, copy: str, stage: str, who: Any = None) -> View:
     return await (who or team.bob).call("stage.move", {"object": copy, "stage": stage})
 
 
+@promise("flow.stages")
 async def test_an_object_goes_on_one_by_one_and_back_at_will(
     team: Team, line: list[str], copy: str
 ) -> None:
@@ -45,6 +47,7 @@ async def test_an_object_goes_on_one_by_one_and_back_at_will(
     assert seen["placement"]["stage"] == line[0]
 
 
+@promise("flow.stages")
 async def test_a_stage_that_takes_approvals_is_asked_for(
     team: Team, line: list[str], copy: str
 ) -> None:

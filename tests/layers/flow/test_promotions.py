@@ -7,10 +7,12 @@ import asyncio
 from scoped_mcp import Scoped
 from scoped_mcp.layers import environments
 from tests.layers.flow.conftest import Team, refused
+from tests.promises import promise
 
 DAY = 86_400
 
 
+@promise("publish.owner", "flow.copy")
 async def test_what_was_approved_is_published_as_a_copy_that_belongs_to_the_scope(
     team: Team,
 ) -> None:
@@ -38,6 +40,7 @@ async def test_what_was_approved_is_published_as_a_copy_that_belongs_to_the_scop
     assert mine["published_from"] == {"promotion": asked["id"], "object": note, "version": 1}
 
 
+@promise("flow.copy")
 async def test_editing_the_original_changes_nothing_outside(team: Team) -> None:
     note = await team.note(team.bot, {"n": 1})
     asked = await team.ask(team.bot, note)
@@ -114,6 +117,7 @@ async def test_it_is_taken_back_by_who_asked_alone(team: Team) -> None:
         await team.decide(team.rita, asked, "approve")
 
 
+@promise("flow.expiry")
 async def test_it_dies_at_its_second_and_is_swept_once(team: Team) -> None:
     asked = await team.ask(team.bot, await team.note(team.bot, {}))
     clock = team.house.clock
@@ -151,6 +155,7 @@ async def test_lists_answer_mine_and_what_waits_for_me(team: Team) -> None:
     assert (await team.bob.call("whoami"))["waiting"]["reviews"] == 0
 
 
+@promise("environment.pending")
 async def test_a_pending_one_stops_the_clock_of_its_environment(team: Team) -> None:
     home = await team.bot.call("environment.spawn", {"ttl_seconds": 3600})
     note = await team.note(team.bot, {}, environment=home["id"])
@@ -164,6 +169,7 @@ async def test_a_pending_one_stops_the_clock_of_its_environment(team: Team) -> N
     assert (await team.bot.call("environment.get", {"id": home["id"]}))["state"] == "expired"
 
 
+@promise("flow.depends")
 async def test_what_was_read_while_working_may_not_have_moved(team: Team) -> None:
     (basis,) = await team.publish(team.bot, await team.note(team.bot, {"n": 1}))
     note = await team.note(team.bot, {"sum": 1})
@@ -176,6 +182,7 @@ async def test_what_was_read_while_working_may_not_have_moved(team: Team) -> Non
     assert (await team.ask(team.bot, note, depends_on=[basis]))["state"] == "pending"
 
 
+@promise("promotion.apply")
 async def test_a_changed_or_closed_channel_voids_what_waits_in_it(team: Team) -> None:
     for operation, change in (
         ("channel.update", {"allowed_types": ["note"]}),
@@ -197,6 +204,7 @@ async def test_a_deleted_original_voids_it(team: Team) -> None:
     assert (await team.decide(team.rita, asked, "approve"))["state"] == "stale"
 
 
+@promise("flow.checks")
 async def test_checks_are_recorded_and_a_failed_one_ends_it(team: Team) -> None:
     narrow = await team.opened("narrow", allowed_types=["report"], max_bytes=10)
     note = await team.note(team.bot, {"key": "AKIA" + "ABCDEFGHIJKLMNOP"}, name="same")

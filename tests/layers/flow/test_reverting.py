@@ -7,6 +7,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.layers.flow.conftest import Team, View, refused
+from tests.promises import promise
 
 
 async def scene(team: Team) -> dict[str, Any]:
@@ -42,6 +43,7 @@ async def update(team: Team) -> tuple[str, str]:
     return str(first["id"]), str(second["id"])
 
 
+@promise("flow.revert")
 async def test_back_and_forth_the_scope_is_as_it_was(team: Team, update: tuple[str, str]) -> None:
     _, second = update
     after = await scene(team)

@@ -7,10 +7,12 @@ import pytest
 from scoped_mcp import Session
 from scoped_mcp.spine.caller import Origin
 from tests.layers.flow.conftest import Team, refused
+from tests.promises import promise
 
 FORGED = "0" * 64
 
 
+@promise("promotion.review", "flow.forged")
 async def test_nobody_reviews_what_they_asked_for(team: Team) -> None:
     asked = await team.ask(team.rita, await team.note(team.rita, {}))
     with refused("denied", "another reviewer"):
@@ -18,6 +20,7 @@ async def test_nobody_reviews_what_they_asked_for(team: Team) -> None:
     assert (await team.decide(team.alice, asked, "approve"))["state"] == "applied"
 
 
+@promise("promotion.review")
 async def test_nobody_reviews_what_they_wrote(team: Team) -> None:
     home = await team.bob.call("environment.spawn")
     seat = {"id": home["id"], "principal": team.house.id("rita"), "role": "editor"}
@@ -37,6 +40,7 @@ def toolsets() -> dict[str, list[str]]:
     return {"toolsets": ["all"]}
 
 
+@promise("promotion.review")
 async def test_an_agent_reviews_only_where_the_channel_says_so(team: Team) -> None:
     judge = await team.house.agent("judge")
     await team.member(judge, "admin")
@@ -77,6 +81,7 @@ async def test_a_delegator_and_its_delegate_are_one_approval(team: Team) -> None
         await team.decide(sub, asked, "approve")
 
 
+@promise("promotion.review")
 async def test_a_user_reviews_its_own_agent_s_work_unless_the_channel_is_independent(
     team: Team,
 ) -> None:
@@ -149,6 +154,7 @@ class TestPictures:
         assert len(seen) == 3
 
 
+@promise("promotion.review")
 async def test_a_person_decides_on_the_command_line_not_in_a_model_s_session(
     team: Team,
 ) -> None:
@@ -164,6 +170,7 @@ async def at_the_shell(team: Team, name: str) -> Session:
     return await team.house.scoped.session(team.house.token(name), Origin(face="cli"))
 
 
+@promise("agents.scopes")
 async def test_an_agent_s_scope_takes_a_user_s_approval(team: Team) -> None:
     root, bot = team.house.root, team.bot
     own = (await bot.call("scope.create", {"name": "own"}))["id"]

@@ -10,6 +10,7 @@ import pytest
 from scoped_mcp import ScopedError, Session
 from scoped_mcp.spine.declare import Effect, catalogue, id_fields
 from tests.layers.flow.conftest import Team, View, refused
+from tests.promises import promise
 
 SECRET = "the inside of it"
 
@@ -38,6 +39,7 @@ async def waiting(team: Team) -> tuple[str, str, View]:
 
 
 @pytest.mark.parametrize("who", ["root", "viewer", "auditor", "mallory"])
+@promise("promotion.read")
 async def test_while_it_waits_nobody_but_its_reviewers_hears_of_it(team: Team, who: str) -> None:
     other = team.house.root if who == "root" else await team.house.user(who)
     if who in {"viewer", "auditor"}:
@@ -67,6 +69,7 @@ async def test_reviewers_read_contents_through_the_promotion_alone(team: Team) -
             await team.rita.call(operation, {"id": named})
 
 
+@promise("promotion.read")
 async def test_once_it_is_decided_reviewers_read_what_was_published_and_no_more(
     team: Team,
 ) -> None:

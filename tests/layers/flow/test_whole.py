@@ -15,6 +15,7 @@ from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.layers.objects import Object
 from scoped_mcp.spine.ports import ports
 from tests.layers.flow.conftest import Team, refused
+from tests.promises import promise
 
 MANY = 200
 KILLED = """
@@ -52,6 +53,7 @@ async def many(team: Team, last: str = "note") -> list[str]:
     return [one["id"] for one in made["items"]]
 
 
+@promise("flow.whole", "spine.nested")
 async def test_two_hundred_land_together_in_one_entry(team: Team) -> None:
     asked = await team.ask(team.bot, *await many(team))
     done = await team.decide(team.rita, asked, "approve")
@@ -64,6 +66,7 @@ async def test_two_hundred_land_together_in_one_entry(team: Team) -> None:
 
 
 @pytest.mark.parametrize("approvals", [0, 1])
+@promise("flow.whole")
 async def test_where_the_last_of_two_hundred_fails_a_check_nothing_lands(
     team: Team, approvals: int
 ) -> None:
@@ -94,6 +97,7 @@ async def test_where_a_guard_refuses_the_last_nothing_lands_and_it_still_waits(
     assert (await team.decide(team.rita, asked, "approve"))["state"] == "applied"
 
 
+@promise("flow.whole")
 async def test_killed_half_way_nothing_landed_and_it_still_waits(team: Team) -> None:
     asked = await team.ask(team.bot, *await many(team))
     await team.house.scoped.spine.database.close()

@@ -253,6 +253,14 @@ class ArchiveTemplate(Command[TemplateView]):
     example: ClassVar[dict[str, Any]] = {"id": "tpl_aaaaaaaaaaaaaaac"}
 
 
+class EnterEnvironment(Command[Counted]):
+    """Within a spawn or a use: the session works there from now on."""
+
+    id: EnvironmentId
+
+    example: ClassVar[dict[str, Any]] = {"id": _ENV}
+
+
 class CloseCredentials(Command[Counted]):
     """Within a discard: revoke what is pinned to the environment."""
 

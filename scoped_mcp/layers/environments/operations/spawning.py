@@ -9,6 +9,8 @@ from scoped_mcp.kernel.ids import EnvironmentId, MembershipId, ScopeId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.environments import store
 from scoped_mcp.layers.environments.model import (
+    Counted,
+    EnterEnvironment,
     Environment,
     EnvironmentPage,
     EnvironmentView,
@@ -43,7 +45,6 @@ UNNAMED = "throwaway"
         Environment: Access.NONE,
         Scope: Access.NONE,
         Membership: Access.NONE,
-        Session: Access.NONE,
     },
     again=again,
 )
@@ -114,10 +115,27 @@ def require_lifetime(tx: ReadTx, seconds: int) -> None:
 
 
 def make_current(tx: WriteTx, one: Environment) -> None:
-    """The session works there from now on."""
+    """The session works there from now on: an entry of its own, as this call may have opened it."""
     session = tx.get_known(Session, tx.caller.session or "")
     if session.environment != one.id:
-        tx.put(session.but(environment=one.id), event="moved")
+        tx.run(EnterEnvironment(id=one.id))
+
+
+@handles(
+    EnterEnvironment,
+    name="environment.enter",
+    title="Enter an environment",
+    effect=Effect.CHANGE,
+    needs={"id": Access.READ},
+    on="id",
+    writes={Session: Access.NONE},
+    tool=False,
+)
+def enter(cmd: EnterEnvironment, tx: WriteTx) -> Counted:
+    """Its session does, whatever else its principal runs."""
+    session = tx.get_known(Session, tx.caller.session or "")
+    tx.put(session.but(environment=cmd.id), event="moved")
+    return Counted(things=1)
 
 
 def _furnish(tx: WriteTx, one: Environment, template: Template) -> None:
