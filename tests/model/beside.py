@@ -17,14 +17,15 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from scoped_mcp import Scoped, ScopedError
 from tests.conftest import FixedClock
+from tests.model.homes import Model
 from tests.model.model import HOLDER
-from tests.model.operations import Model
 
 DAY = 86_400
 ROLES = ("auditor", "viewer", "contributor", "editor", "admin", "owner")
 LIVES = {"alice": 300 * DAY, "bob": 300 * DAY, "carol": 3 * DAY, "robot": 300 * DAY}
 TEAMS = ("crew", "guild")
 NOTHING = "scp_zzzzzzzzzzzzzzzz"
+READS = {"object.get", "object.list", "object.history", "environment.get", "scope.get"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def model_of(start: Start) -> Model:
         if name not in TEAMS:
             ends = LIVES.get(name, 365 * DAY)
             token = {"who": names[name], "parent": None, "ends": ends}
+            token |= {"pinned": None, "current": None}
             model.tokens[start.tokens[name][0]] = token
     model.people[names["robot"]]["sponsor"] = names["root"]
     root = {"parent": None, "owner": names["root"], "state": "active", "offer": None, "by": None}
@@ -111,6 +113,9 @@ class Beside(RuleBasedStateMachine):
             view = await self.scoped.spine.call(operation, given, self.secrets[token])
         except ScopedError as error:
             return str(error.code)
+        if operation in READS:
+            named = [given.get(name) for name in ("id", "scope", "environment")]
+            self.model.use(token, next((one for one in named if one), None))
         return view.model_dump(mode="json", exclude_none=True)
 
     def call(self, token: str, operation: str, arguments: dict[str, Any]) -> Any:
@@ -131,11 +136,38 @@ class Beside(RuleBasedStateMachine):
 
     # --- what makes ids
 
-    def make_object(self, token: str) -> str:
+    def make_object(self, token: str, where: str | None = None) -> str:
         content = {"n": next(self.numbers)}
-        answer = self.call(token, "object.create", {"type": "note", "data": content})
+        asked = {"type": "note", "data": content, "environment": where}
+        answer = self.call(token, "object.create", asked)
         made = of(answer, "id")
-        self.agreed(answer, token, "create", made, content)
+        self.agreed(answer, token, "create", made, content, where, self.landed(token, answer))
+        return made
+
+    def landed(self, token: str, answer: Any) -> tuple[str, str] | None:
+        """The environment that an answer names, and its scope."""
+        env = None if isinstance(answer, str) else answer.get("environment")
+        if env is None:
+            return None
+        known = self.model.environments.get(env)
+        if known:
+            return env, known["scope"]
+        return env, of(self.call(token, "environment.get", {"id": env}), "scope")
+
+    def edit(self, token: str, thing: str, key: str, expected: int | None) -> None:
+        """One key of what it is now, or of what the caller has of it."""
+        newest = self.model.objects[thing]["versions"][-1] or {}
+        content = newest | {key: next(self.numbers)}
+        asked = {"id": thing, "data": content, "expected_version": expected}
+        answer = self.call(token, "object.update", asked)
+        made = None if isinstance(answer, str) else answer["id"]
+        self.agreed(answer, token, "update", thing, content, expected, made)
+
+    def make_environment(self, token: str, ttl: int, things: list[str]) -> str:
+        asked = {"ttl_seconds": ttl, "imports": things}
+        answer = self.call(token, "environment.spawn", asked)
+        made, scope = of(answer, "id"), of(answer, "scope")
+        self.agreed(answer, token, "spawn", made, scope, ttl, things)
         return made
 
     def make_scope(self, token: str, parent: str | None) -> str:
@@ -145,20 +177,24 @@ class Beside(RuleBasedStateMachine):
         self.agreed(answer, token, "found", made, parent)
         return made
 
-    def make_delegate(self, token: str, seconds: int) -> str:
+    def make_delegate(self, token: str, seconds: int, pinned: str | None = None) -> str:
         asked = {"name": f"d{next(self.numbers)}", "ttl_seconds": seconds, "toolsets": ["all"]}
+        asked["environment"] = pinned
         answer = self.call(token, "agent.delegate", asked)
         made, whom = of(answer, "credential"), of(answer, "principal", "id")
-        if self.agreed(answer, token, "delegate", whom, token, made, self.model.now + seconds):
+        ends = self.model.now + seconds
+        if self.agreed(answer, token, "delegate", whom, token, made, ends, pinned):
             self.secrets[made] = answer["token"]
         return made
 
-    def make_token(self, token: str, seconds: int) -> None:
+    def make_token(self, token: str, seconds: int, pinned: str | None = None) -> None:
         who = self.model.tokens[token]["who"]
         asked = {"principal": who, "ttl_seconds": seconds, "toolsets": ["all"]}
+        asked["environment"] = pinned
         answer = self.call(token, "token.issue", asked)
         made = of(answer, "id")
-        if self.agreed(answer, token, "issue", token, made, self.model.now + seconds):
+        ends = self.model.now + seconds
+        if self.agreed(answer, token, "issue", token, made, ends, pinned):
             self.secrets[made] = answer["token"]
 
     def add_member(self, token: str, scope: str, whom: str, role: int, lasts: int | None) -> None:
@@ -183,6 +219,12 @@ class Beside(RuleBasedStateMachine):
         model = self.model
         return {one["who"]: token for token, one in model.tokens.items() if model.works(token)}
 
+    def watching(self) -> list[str]:
+        """One credential of everybody, and one for each environment in which one is pinned."""
+        model = self.model
+        live = [token for token in model.tokens if model.works(token)]
+        return list({(model.tokens[t]["who"], model.tokens[t]["pinned"]): t for t in live}.values())
+
     def actor(self, number: int, *likely: str, others: Iterable[str] = ()) -> str:
         """A credential: mostly of who is likely or of others concerned, sometimes anybody's."""
         mode, number = number % 20, number // 20
@@ -193,12 +235,6 @@ class Beside(RuleBasedStateMachine):
         if not tokens:
             tokens = list(self.model.tokens if mode > 18 else live.values())
         return tokens[number % len(tokens)]
-
-    def person(self, number: int) -> str:
-        """A credential of a user: what agents make lives in environments, another story."""
-        live = self.watchers().items()
-        users = [token for who, token in live if not self.model._agent(who)]
-        return users[number % len(users)] if users else next(iter(self.secrets))
 
     def furnish(self) -> None:
         """A house in use: a tree of scopes, members of every role, things shown in every way."""
@@ -223,10 +259,27 @@ class Beside(RuleBasedStateMachine):
         shown += [(token["alice"], room, "read", 1), (token["bob"], hall, "read", "live")]
         for by, scope, level, how in shown:
             thing = self.make_object(by)
-            content = {"n": next(self.numbers)}
-            asked = {"id": thing, "data": content}
-            self.both(by, "object.update", asked, "update", thing, content, None)
+            self.edit(by, thing, "n", None)
             self.share_object(by, thing, scope, level, how)
+        self.furnish_inside(token, helper, thing)
+
+    def furnish_inside(self, token: dict[str, str], helper: str, thing: str) -> None:
+        """Environments: of a user with members and an import, of agents, one that soon expires."""
+        names = self.start.names
+        bench = self.make_environment(token["alice"], 20 * DAY, [thing])
+        for whom, role in (("bob", "editor"), ("guild", "viewer")):
+            self.invite(token["alice"], bench, names[whom], role)
+        self.edit(token["alice"], thing, "a", None)  # forks it
+        self.make_object(token["bob"], bench)
+        self.make_object(token["robot"])
+        self.make_object(helper)
+        self.make_environment(token["bob"], 7_200, [thing])
+        self.make_delegate(token["bob"], 20 * DAY, bench)
+
+    def invite(self, token: str, env: str, whom: str, role: str) -> None:
+        asked = {"id": env, "principal": whom, "role": role}
+        level = {"none": 0, "viewer": 1, "editor": 2}[role]
+        self.both(token, "environment.invite", asked, "invite", env, whom, level)
 
 
 def of(answer: Any, *path: str) -> str:

@@ -24,22 +24,15 @@ from hypothesis.stateful import (
 
 from tests.model.beside import DAY, TEAMS, Start, found
 from tests.model.model import HOLDER
-from tests.model.sights import Sights
+from tests.model.moves import ABSENT, MOST, Moves, keys, one_of, which
 from tests.promises import promise
 
-MOST = 9  # objects, scopes and delegates in one run: where it is crowded, they meet
-
-which = st.integers(0, 9_999)  # of many, modulo how many there are
 lasting = st.sampled_from([None, None, None, 600, 7_200, 40 * DAY])
 levels = st.sampled_from(["read", "write", "admin"])
 ways = st.sampled_from(["live", "live", "history", 1, 2, 3])
 
 
-def one_of(many: Any, number: int) -> Any:
-    return list(many)[number % len(many)]
-
-
-class Machine(Sights):
+class Machine(Moves):
     """Every rule is one call of both."""
 
     @initialize()
@@ -48,7 +41,8 @@ class Machine(Sights):
 
     def teardown(self) -> None:
         try:
-            self.look(list(self.model.objects), list(self.model.scopes), whole=True)
+            places = [*self.model.scopes, *self.model.environments]
+            self.look(list(self.model.objects), places, whole=True)
             for token in self.model.tokens:
                 expected = "ok" if self.model.works(token) else "unauthenticated"
                 answer = self.call(token, "whoami", {})
@@ -63,7 +57,10 @@ class Machine(Sights):
             return
         self.changed, number = False, next(self.numbers)
         things = [one_of(self.model.objects, number)] if self.model.objects else []
-        self.look(things, [one_of(self.model.scopes, number)], whole=False)
+        places = [one_of(self.model.scopes, number)]
+        if self.model.environments:
+            places.append(one_of(self.model.environments, number))
+        self.look(things, places, whole=False)
 
     # --- whom and what a call is about
 
@@ -73,12 +70,13 @@ class Machine(Sights):
 
     def owner_of(self, number: int, thing: str) -> str:
         """Mostly the owner, else who sees it."""
-        seeing = [who for who in self.watchers() if self.model.sight(who, thing)[0]]
+        seeing = [who for who, t in self.watchers().items() if self.expected(t, thing) != ABSENT]
         return self.actor(number, self.model.objects[thing]["owner"], others=seeing)
 
     def holder_of(self, number: int, scope: str) -> str:
         """Mostly who owns it, else who sees it."""
-        seeing = [who for who in self.watchers() if self.model.scope(who, scope)]
+        live = self.watchers()
+        seeing = [who for who, t in live.items() if self.model.scope(self.with_(t), scope)]
         return self.actor(number, self.model.scopes[scope]["owner"], others=seeing)
 
     def delegates(self) -> list[str]:
@@ -87,16 +85,15 @@ class Machine(Sights):
     # --- objects
 
     @precondition(lambda self: len(self.model.objects) < MOST)
-    @rule(by=which)
-    def create(self, by: int) -> None:
-        self.make_object(self.person(by))
+    @rule(by=which, where=which)
+    def create(self, by: int, where: int) -> None:
+        env = self.room_at(where) if where % 2 else None
+        self.make_object(self.dweller(by, env) if env else self.actor(by), env)
 
-    @rule(by=which, thing=which, expected=st.sampled_from([None, None, None, 1, 2]))
-    def update(self, by: int, thing: int, expected: int | None) -> None:
-        name, content = one_of(self.model.objects, thing), {"n": next(self.numbers)}
-        asked = {"id": name, "data": content, "expected_version": expected}
-        token = self.owner_of(by, name)
-        self.both(token, "object.update", asked, "update", name, content, expected)
+    @rule(by=which, thing=which, key=keys, expected=st.sampled_from([None, None, None, 1, 2]))
+    def update(self, by: int, thing: int, key: str, expected: int | None) -> None:
+        name = one_of(self.model.objects, thing)
+        self.edit(self.owner_of(by, name), name, key, expected)
 
     @rule(by=which, thing=which)
     def delete_or_restore(self, by: int, thing: int) -> None:
@@ -216,15 +213,17 @@ class Machine(Sights):
         self.changed = True
 
     @precondition(lambda self: len(self.delegates()) < MOST // 2)
-    @rule(by=which, lasts=st.sampled_from([600, 7_200, 20 * DAY, 20 * DAY]))
-    def delegate(self, by: int, lasts: int) -> None:
+    @rule(by=which, lasts=st.sampled_from([600, 7_200, 20 * DAY, 20 * DAY]), where=which)
+    def delegate(self, by: int, lasts: int, where: int) -> None:
         token = self.actor(by, *self.delegates())
         if len(self.model.delegators(self.model.tokens[token]["who"])) < 4:
-            self.make_delegate(token, lasts)
+            env = self.room_at(where) if where % 3 == 0 else None
+            self.make_delegate(token, lasts, env)
 
-    @rule(by=which, lasts=st.sampled_from([7_200, 20 * DAY]))
-    def issue(self, by: int, lasts: int) -> None:
-        self.make_token(self.actor(by, *self.delegates()), lasts)
+    @rule(by=which, lasts=st.sampled_from([7_200, 20 * DAY]), where=which)
+    def issue(self, by: int, lasts: int, where: int) -> None:
+        env = self.room_at(where) if where % 3 == 0 else None
+        self.make_token(self.actor(by, *self.delegates()), lasts, env)
 
     @rule(by=which, what=which)
     def revoke(self, by: int, what: int) -> None:
@@ -275,9 +274,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
-    machine: Any = type(
-        "Machine", (Machine,), {"start": start, "every": 2 if chance is None else 1}
-    )
+    every = 2 if chance is None else 1
+    machine: Any = type("Machine", (Machine,), {"start": start, "every": every})
     if chance is not None:
         machine = seed(chance)(machine)
     times = settings(max_examples=examples, stateful_step_count=steps)

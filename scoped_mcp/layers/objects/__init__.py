@@ -25,7 +25,7 @@ from scoped_mcp.layers.objects.model import (
 )
 from scoped_mcp.layers.objects.operations.one import again
 from scoped_mcp.layers.objects.operations.views import absent, view
-from scoped_mcp.layers.objects.store import at_version, fork_of, named, offered, sight
+from scoped_mcp.layers.objects.store import at_version, fork_of, named, offered, sight, sights
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
@@ -58,5 +58,6 @@ __all__ = [
     "objects",
     "offered",
     "sight",
+    "sights",
     "view",
 ]

@@ -55,7 +55,7 @@ def _open(tx: ReadTx, one: Environment) -> ScopeId:
 def _delegators(tx: ReadTx) -> Environment | None:
     """The environment in which the caller's delegator works, where the caller may write."""
     link = tx.get_known(identity.Credential, tx.caller.credential or "")
-    where = None if link.parent is None else identity.current(tx, link.parent)
+    where = store.works_in(tx, link)
     one = None if where is None else tx.peek(Environment, where)
     if one is None or not tx.caller.delegators or not store.is_open(tx, one):
         return None
@@ -65,14 +65,18 @@ def _delegators(tx: ReadTx) -> Environment | None:
 def fork(tx: WriteTx, thing: Object, expected: int | None) -> Object | None:
     """The fork that an update of an import in the current environment becomes, not yet put.
 
+    What an environment imports is nothing to who cannot write there, or was let go.
+
     Raises:
         ConflictError: it was forked before, or was read at another version than is imported.
     """
     where = current(tx)
-    known = None if where is None else store.imported(tx, where, thing.id)
-    if where is None or known is None or not known.active:
+    one = None if where is None else tx.peek(Environment, where)
+    if one is None or store.place(tx, one) < Access.WRITE:
         return None
-    one = tx.get(Environment, where, Access.WRITE)
+    known = store.imported(tx, one.id, thing.id)
+    if known is None or not known.active:
+        return None
     require_active(tx, one)
     before = objects.fork_of(tx, thing.id, one.scope)
     if before is not None:
@@ -85,6 +89,7 @@ def fork(tx: WriteTx, thing: Object, expected: int | None) -> Object | None:
     base = objects.at_version(tx, thing, known.pinned)
     if base is None or not objects.sight(tx, thing).shows(known.pinned):
         raise objects.absent(thing.id)
+    store.use(tx, one)
     return Object(
         id=tx.new_id(ObjectId),
         type=base.type,
@@ -126,7 +131,8 @@ def count(tx: WriteTx, after: Entity, before: Entity | None) -> None:
 
 def use(tx: WriteTx) -> None:
     """What a member did inside keeps the environment alive (ruling 18)."""
-    one = tx.peek(Environment, tx.record.target or "env_")
+    named = tx.record.target or tx.record.asked.get("environment")
+    one = tx.peek(Environment, named or "")
     if one is None and tx.record.scope is not None:
         one = store.of_scope(tx, tx.record.scope)
     if one is None or one.state is EnvironmentState.DISCARDED or not store.place(tx, one):

@@ -63,9 +63,12 @@ def invite(cmd: Invite, tx: WriteTx) -> EnvironmentView:
 
 
 def _require_own_side(tx: ReadTx, one: Environment, known: identity.Principal) -> None:
-    """Into an agent's environment come its delegates and who answers for it (ruling 36)."""
+    """Into its environment an agent brings its delegates and who answers for it (ruling 36).
+
+    A user to whom it has fallen brings whom it likes.
+    """
     owner = tx.get_known(identity.Principal, one.owner)
-    if not identity.is_agent(tx, owner):
+    if not tx.caller.agent or not identity.is_agent(tx, owner):
         return
     allowed = {each.id for each in identity.sponsors(tx, owner)}
     if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):

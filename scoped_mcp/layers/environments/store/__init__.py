@@ -1,6 +1,6 @@
 """Queries of environments: facts in `facts.py`, the decisions over them in `access.py`."""
 
-from scoped_mcp.layers.environments.store.access import place, place_of
+from scoped_mcp.layers.environments.store.access import place, place_of, works_in
 from scoped_mcp.layers.environments.store.facts import (
     count,
     hold,
@@ -43,4 +43,5 @@ __all__ = [
     "until",
     "until_used",
     "use",
+    "works_in",
 ]

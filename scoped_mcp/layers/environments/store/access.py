@@ -19,11 +19,12 @@ from scoped_mcp.layers.environments.model import (
 )
 from scoped_mcp.layers.environments.store import facts
 from scoped_mcp.layers.environments.tables import environments, imports, snapshots, templates
-from scoped_mcp.layers.objects import Object, objects
+from scoped_mcp.layers.objects import Object, objects, sights
 from scoped_mcp.layers.tenancy import Membership, Scope, ScopeKind, memberships, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import kind_of
 from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
+from scoped_mcp.storage.among import one_of
 from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
@@ -60,15 +61,23 @@ def _place(tx: ReadTx, one: Environment, credential: str | None) -> Access:
         own,
         _place(tx, one, link.parent),
         owner=own is Access.OWNER,
-        works_here=_works_in(tx, link) == one.id,
+        works_here=works_in(tx, link) == one.id,
     )
 
 
-def _works_in(tx: ReadTx, link: identity.Credential) -> str | None:
-    """Where a delegate is editor: where it is pinned, or where its delegator works (ruling 5)."""
+def works_in(tx: ReadTx, link: identity.Credential) -> str | None:
+    """Where a delegate is editor: where it is pinned, or where its delegator works (ruling 5).
+
+    That is the next above with another holder: a delegate may have issued itself this one.
+    """
     if link.environment is not None:
         return link.environment
-    return None if link.parent is None else identity.current(tx, link.parent)
+    above = link
+    while above.principal == link.principal:
+        if above.parent is None:
+            return None
+        above = tx.get_known(identity.Credential, above.parent)
+    return identity.current(tx, above.id)
 
 
 def _sides(tx: ReadTx, principal: str) -> list[int]:
@@ -125,7 +134,7 @@ def _placed(tx: ReadTx, credential: str | None) -> ColumnElement[bool]:
     own = or_(owned, environments.c.scope.in_(seated))
     if not tx.get_known(identity.Principal, link.principal).delegate:
         return own
-    works = tx.key(_works_in(tx, link) or "")
+    works = tx.key(works_in(tx, link) or "")
     return or_(owned, and_(or_(own, environments.c.id == works), _placed(tx, link.parent)))
 
 
@@ -194,8 +203,11 @@ def templates_seen(tx: ReadTx) -> ColumnElement[bool]:
 
 
 def _imported(tx: ReadTx, thing: str) -> int | None:
-    """The version at which an object is imported where the caller is pinned."""
-    known = facts.imported(tx, tx.caller.environment or "", thing)
+    """The version at which an object is imported where the caller is pinned, while it is inside."""
+    here = tx.peek(Environment, tx.caller.environment or "")
+    if here is None or not inside(tx, here.scope):
+        return None
+    known = facts.imported(tx, here.id, thing)
     return known.pinned if known is not None and known.active else None
 
 
@@ -208,14 +220,21 @@ def _pinned_scope(tx: ReadTx) -> int:
     return 0 if one is None else tx.known_key(one.scope)
 
 
-def _imports_here(tx: ReadTx) -> Select[Any]:
-    here = imports.c.environment == _pinned_here(tx)
-    return select(imports.c.object).where(here, imports.c.active == 1)
+def _imports_here(tx: ReadTx) -> list[int]:
+    """What is imported there at a version that exists for the caller: `pinned_object` for lists."""
+
+    def find() -> list[int]:
+        every = facts.imports_of(tx, tx.caller.environment or "")
+        things = [tx.get_known(Object, each.object) for each in every]
+        seen = zip(things, sights(tx, things), strict=True)
+        return [tx.known_key(each.id) for each, sight in seen if sight.access]
+
+    return tx.memo(("imports here",), find)
 
 
 @pins(
     Object,
-    lambda tx: or_(objects.c.home == _pinned_scope(tx), objects.c.id.in_(_imports_here(tx))),
+    lambda tx: or_(objects.c.home == _pinned_scope(tx), one_of(objects.c.id, _imports_here(tx))),
 )
 def pinned_object(tx: ReadTx, one: Object) -> bool:
     """What lives there, and what is imported there."""
