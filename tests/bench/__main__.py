@@ -15,7 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import lists, memory, serving, writes  # noqa: F401 - they declare themselves
+from tests.bench import (  # noqa: F401 - they declare themselves
+    environments,
+    lists,
+    memory,
+    serving,
+    writes,
+)
 from tests.bench.measure import Finding, Scale, as_json, benchmarks
 
 
