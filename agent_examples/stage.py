@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,25 +82,6 @@ async def sees(client: Client[Any]) -> dict[str, Any]:
     return {one["id"]: one["data"] for one in page["items"]}
 
 
-@dataclass
-class Stage:
-    """A house that is served.
-
-    Attributes:
-        url: Where.
-        users: A client of each user, by name.
-        known: The environment in which a command acts as the operator.
-    """
-
-    url: str
-    users: dict[str, Client[Any]]
-    known: dict[str, str]
-
-    def verify(self) -> str:
-        """Recompute the whole trail, as its operator; what was found."""
-        return scoped_mcp("audit", "verify", **self.known)
-
-
 async def agents(of: Client[Any], *names: str, **limits: object) -> list[dict[str, Any]]:
     """Make sub-agents of somebody: `principal` and `token` of each."""
     made = [{"name": name, "ttl_seconds": 600, **limits} for name in names]
@@ -119,21 +99,13 @@ async def place(owner: Client[Any], name: str, members: dict[str, str]) -> tuple
 
 
 @asynccontextmanager
-async def house(*names: str) -> AsyncGenerator[Stage]:
-    """A fresh house, served over HTTP, with a connected client for each of these users."""
+async def house() -> AsyncGenerator[tuple[str, Client[Any]]]:
+    """A fresh house, served over HTTP: its address, and a client of its first principal, root."""
     with tempfile.TemporaryDirectory() as folder:
         db = f"sqlite:///{Path(folder) / 'scoped.db'}"
-        root = scoped_mcp("init", "--name", "root", SCOPED_MCP_DB=db)
-        known = {"SCOPED_MCP_DB": db, "SCOPED_MCP_TOKEN": root}
-        tools = ("--toolsets", "core,flow,review")
-        issue = ("token", "issue", "--kind", "user", *tools, "--principal")
-        tokens = {name: scoped_mcp(*issue, name, **known) for name in names}
-        async with server(db) as url, AsyncExitStack() as stack:
-            users = {
-                name: await stack.enter_async_context(connect(url, token))
-                for name, token in tokens.items()
-            }
-            yield Stage(url, users, known)
+        token = scoped_mcp("init", "--name", "root", SCOPED_MCP_DB=db)
+        async with server(db) as url, connect(url, token) as root:
+            yield url, root
 
 
 async def decide(
@@ -152,10 +124,16 @@ async def who(client: Client[Any]) -> str:
 
 def play(story: Callable[[Client[Any], Client[Any], str], Awaitable[None]]) -> None:
     """Play a story of alice and bob at the address of a server, and verify its trail."""
+    asked = {"kind": "user", "toolsets": ["core", "flow", "review"]}
 
     async def whole() -> None:
-        async with house("alice", "bob") as stage:
-            await story(stage.users["alice"], stage.users["bob"], stage.url)
-            print(stage.verify())
+        async with house() as (url, root):
+            issued = [await call(root, "token_issue", name=n, **asked) for n in ("alice", "bob")]
+            alice, bob = (connect(url, one["token"]) for one in issued)
+            async with alice, bob:
+                await story(alice, bob, url)
+            found = await call(root, "audit_verify")
+            assert found["ok"], found
+            print(f"{found['entries']} entries of the trail verify")
 
     asyncio.run(whole())

@@ -148,6 +148,7 @@ def test_the_demo_holds_and_keeps_what_it_is_told_to_keep(tmp_path: Path) -> Non
     raw.close()
 
 
+@pytest.mark.slow
 @promise("cli.start", "embedded.said")
 def test_the_demo_leaves_nothing_and_says_what_each_step_proved(tmp_path: Path) -> None:
     played = Cli(tmp_path, extra={"TMPDIR": str(tmp_path), "PYTHONIOENCODING": "ascii"})("demo")

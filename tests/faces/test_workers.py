@@ -147,6 +147,7 @@ def test_a_cursor_of_one_worker_is_taken_by_the_other(root: Cli) -> None:
     assert len({item["id"] for item in first["items"] + second["items"]}) == 3
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_nobody_else_notices(root: Cli) -> None:
     assert root.token
     with serving(root) as crew:

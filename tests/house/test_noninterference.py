@@ -215,7 +215,7 @@ EXAMPLE = given(steps=STEPS, who=st.sampled_from(OBSERVERS), seed=st.integers(0,
 
 
 @promise("views.nothing_more")
-@settings(max_examples=5, phases=[Phase.generate])
+@settings(max_examples=2, phases=[Phase.generate])
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see(
     steps: list[tuple[bool, str, int]], who: str, seed: int

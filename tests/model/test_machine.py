@@ -1,6 +1,6 @@
 """The product and the model are asked the same, again and again, and everybody sees the same.
 
-After every call the principals list what they see (in the default profile half of them, by turns),
+After every call the principals list what they see (in the default profile some of them, by turns),
 and one object and one scope are looked at by all of them; at the end of a run everything is, in
 every way there is.
 """
@@ -274,7 +274,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
-    every = 2 if chance is None else 1
+    every = 3 if chance is None else 1
     machine: Any = type("Machine", (Machine,), {"start": start, "every": every})
     if chance is not None:
         machine = seed(chance)(machine)

@@ -206,7 +206,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_promotions_and_their_model_agree() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=8, stateful_step_count=30))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=5, stateful_step_count=30))
 
 
 @pytest.mark.slow
