@@ -142,9 +142,9 @@ def test_the_demo_holds_and_keeps_what_it_is_told_to_keep(tmp_path: Path) -> Non
     assert all(step["ok"] and step["proved"] for step in played.json["steps"])
     kept = f"{played.json['folder']}/scoped.db"
     raw = sqlite3.connect(f"file:{kept}?mode=ro", uri=True)
-    sections, copies, notes = 8, 3, 1
+    sections, copies, forks, notes = 8, 3, 1, 1
     (count,) = raw.execute("SELECT count(*) FROM objects").fetchone()
-    assert count == sections + copies + notes
+    assert count == sections + copies + forks + notes
     raw.close()
 
 

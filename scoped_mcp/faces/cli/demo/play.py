@@ -28,6 +28,8 @@ STEPS: tuple[Callable[[Stage], Awaitable[str]], ...] = (
     story.the_copy_is_what_was_approved,
     story.reading_is_not_writing,
     story.what_was_published_can_be_taken_back,
+    story.an_edit_of_what_is_published_is_a_fork,
+    story.a_pinned_agent_has_one_environment,
     story.what_is_thrown_away_is_gone,
     story.revocation_bites_the_next_call,
     proofs.saying_so_changes_nothing,

@@ -87,7 +87,7 @@ async def the_trail_names_all_of_it(stage: Stage) -> str:
     beyond = [e for e in hers.values() if e["principal"] != writer.id]
     targets = {e.get("target") for e in beyond}
     known = {None, *stage.objects, *stage.published, stage.promotion, stage.scope, writer.id}
-    known.add(stage.environment)
+    known |= {stage.environment, stage.merged}
     expect(targets <= known, "an agent sees too much")
     answered = {e["principal"] for e in await alice.pages("audit_list")}
     expect(writer.id in answered, "a sponsor does not see that its agent worked")

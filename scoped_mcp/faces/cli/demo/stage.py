@@ -109,7 +109,9 @@ class Stage:
         objects: The ids of the sections, in their order.
         environment: Where they were made.
         scope: The scope in which some are published.
+        channel: The way into it.
         promotion: By which they were.
+        merged: By which a fork of one of them was merged.
         published: The ids of the copies, in the order of the sections.
         hidden_entry: The trail's entry of the refused write.
     """
@@ -124,7 +126,9 @@ class Stage:
     objects: list[str] = field(default_factory=list[str])
     environment: str = ""
     scope: str = ""
+    channel: str = ""
     promotion: str = ""
+    merged: str = ""
     published: list[str] = field(default_factory=list[str])
     hidden_entry: str = ""
 

@@ -120,7 +120,8 @@ async def nothing_leaves_but_through_a_channel(stage: Stage) -> str:
     channel = await alice.call("channel_create", name="into the handbook", approvals=1, **ends)
     inside = stage.objects[:SHARED]
     await writer.refused("invalid", "object_share", object=inside[0], scope=stage.scope)
-    asked = await writer.call("promotion_request", objects=inside, channel=channel["id"])
+    stage.channel = channel["id"]
+    asked = await writer.call("promotion_request", objects=inside, channel=stage.channel)
     stage.promotion = asked["id"]
     expect(asked["state"] == "pending", "a promotion does not wait for its reviewer")
     expect(not await reader.visible(), "what waits for review is seen")
@@ -174,6 +175,37 @@ async def what_was_published_can_be_taken_back(stage: Stage) -> str:
     return "alice took the publication back, and the taking back too: each is a new version"
 
 
+async def an_edit_of_what_is_published_is_a_fork(stage: Stage) -> str:
+    """An import is edited in a fork; approved, it is merged into what was published."""
+    alice, writer, reader = (stage.cast[n] for n in ("alice", "writer", "reader"))
+    target, patch = stage.published[1], {"status": "merged"}
+    await writer.call("environment_import", id=stage.environment, objects=[target])
+    fork = await writer.call("object_update", id=target, patch=patch)
+    expect(fork["forked_from"]["object"] == target, "an edit of an import is no fork of it")
+    before = await reader.call("object_get", id=target)
+    expect(before["data"].get("status") != "merged", "an edit of an import changed the published")
+    asked = await writer.call("promotion_request", objects=[fork["id"]], channel=stage.channel)
+    stage.merged = asked["id"]
+    looked = await alice.call("promotion_get", id=stage.merged)
+    expect(looked["objects"][0]["diff"], "the reviewer does not see what would change")
+    yes = {"id": stage.merged, "decision": "approve", "picture": looked["picture"]}
+    await alice.call("promotion_review", **yes)
+    after = await reader.call("object_get", id=target)
+    expect(after["data"] == before["data"] | patch, "the fork was not merged")
+    return "the writer edited a copy; alice saw the difference, and it is a new version outside"
+
+
+async def a_pinned_agent_has_one_environment(stage: Stage) -> str:
+    """A token that an agent delegates into its environment opens that one and nothing else."""
+    writer = stage.cast["writer"]
+    asked = {"name": "helper", "ttl_seconds": 600, "environment": stage.environment}
+    made = await writer.call("agent_delegate", **asked)
+    helper = stage.cast["helper"] = await stage.enter("helper", made["token"])
+    expect(set(stage.objects) <= set(await helper.visible()), "it does not see its environment")
+    await helper.refused("not_found", "object_get", id=stage.published[0])
+    return "alice's agent made a helper whose token opens one environment, and nothing else"
+
+
 async def what_is_thrown_away_is_gone(stage: Stage) -> str:
     """Discarding an environment is one change; what was published stays."""
     writer, reader = stage.cast["writer"], stage.cast["reader"]
@@ -181,7 +213,8 @@ async def what_is_thrown_away_is_gone(stage: Stage) -> str:
     await writer.refused("not_found", "object_get", id=stage.objects[0])
     expect(set(await writer.visible()) == set(stage.published), "something inside is still there")
     expect(set(await reader.visible()) == set(stage.published), "a published copy went with it")
-    return "the environment is discarded with all that was inside; what was published stays"
+    expect(await stage.turned_away(stage.cast["helper"].token), "a pinned token outlives it")
+    return "it is discarded with all inside and the helper's token; what was published stays"
 
 
 async def revocation_bites_the_next_call(stage: Stage) -> str:
