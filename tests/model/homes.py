@@ -88,6 +88,12 @@ class Model(living.Model):
         refuse("invalid", self.objects[thing]["home"])
         super().share(who, thing, scope, *how)
 
+    def stop(self, who: str, whom: str) -> None:
+        require(self.knows(who, whom), READ)
+        held = {one["pinned"] for one in self.tokens.values() if one["who"] == whom and one["ends"]}
+        refuse("denied", self.pin() and held - {self.pin()})
+        super().stop(who, whom)
+
     def delegate(
         self, who: str, whom: str, parent: str, token: str, ends: int, pinned: str | None
     ) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from scoped_mcp.spine.declare import Operation
 
 Schema = dict[str, Any]
@@ -24,7 +28,12 @@ _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 
 def of_command(operation: Operation) -> Schema:
     """What a tool takes: enums, bounds, defaults; limits on text are the spine's to tell."""
-    raw = operation.command.model_json_schema()
+    return deepcopy(_of_command(operation.command))
+
+
+@cache
+def _of_command(command: type[BaseModel]) -> Schema:
+    raw = command.model_json_schema()
     raw.pop("description", None)  # the tool has it
     schema = _compact(raw, raw.get("$defs", {}), _ALWAYS_DROPPED)
     return {
@@ -37,7 +46,12 @@ def of_command(operation: Operation) -> Schema:
 
 def of_view(operation: Operation) -> Schema:
     """What a tool answers. What may be null is absent then, and so not required."""
-    raw = operation.view.model_json_schema(mode="serialization")
+    return deepcopy(_of_view(operation.view))
+
+
+@cache
+def _of_view(view: type[BaseModel]) -> Schema:
+    raw = view.model_json_schema(mode="serialization")
     schema = _compact(raw, raw.get("$defs", {}), _VIEW_DROPPED)
     required = schema.pop("required", None)
     kept = {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}

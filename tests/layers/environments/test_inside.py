@@ -258,6 +258,20 @@ class TestPinned:
         with refused("not_found"):
             await pinned.call("agent.delegate", asked)
 
+    async def test_it_stops_what_works_there_and_nothing_else(
+        self, house: Home, alice: Session
+    ) -> None:
+        asked = {"name": "outside", "ttl_seconds": 60}
+        outside = (await alice.call("agent.delegate", asked))["principal"]["id"]
+        here = await spawn(alice)
+        mine = {"principal": await me(alice), "environment": here}
+        pinned = await house.scoped.session((await alice.call("token.issue", mine))["token"])
+        sub = (await pinned.call("agent.delegate", asked | {"name": "sub"}))["principal"]["id"]
+        with refused("denied"):
+            await pinned.call("agent.stop", {"id": outside})
+        assert (await pinned.call("agent.stop", {"id": sub}))["state"] == "archived"
+        assert (await alice.call("agent.stop", {"id": outside}))["state"] == "archived"
+
     async def test_it_reads_imports_at_their_version_if_its_principal_may(
         self, house: Home, alice: Session
     ) -> None:

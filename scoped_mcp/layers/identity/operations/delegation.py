@@ -110,7 +110,11 @@ def stop(cmd: StopAgent, tx: WriteTx) -> PrincipalView:
         message = f"{quote(one.name)} is not your delegate"
         hint = "whoami lists your delegates; principal_suspend stops others"
         raise DeniedError(message, hint=hint)
-    for credential in store.live_credentials(tx, one.id):
+    held = store.live_credentials(tx, one.id)
+    if any(tx.caller.environment not in {None, each.environment} for each in held):
+        message = f"{quote(one.name)} works outside of the environment that you are pinned to"
+        raise DeniedError(message, hint="stop it with a credential that is not pinned")
+    for credential in held:
         end(tx, credential, "stopped")
     if one.state is not PrincipalState.ARCHIVED:
         one = tx.put(one.but(state=PrincipalState.ARCHIVED), event="stopped")

@@ -107,10 +107,10 @@ def pinned_principal(_tx: ReadTx, _one: Principal) -> bool:
     return True
 
 
-@pins(Credential, lambda tx: credentials.c.id == tx.caller.credential_key)
+@pins(Credential, lambda tx: credentials.c.environment == tx.key(tx.caller.environment or ""))
 def pinned_credential(tx: ReadTx, one: Credential) -> bool:
-    """The one that is pinned."""
-    return one.id == tx.caller.credential
+    """It and those of its delegates, which are pinned there too: so that it can end them."""
+    return one.environment == tx.caller.environment
 
 
 @pins(Session, lambda tx: sessions.c.id == tx.caller.session_key)
