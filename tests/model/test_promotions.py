@@ -211,4 +211,4 @@ def test_promotions_and_their_model_agree() -> None:
 
 @pytest.mark.slow
 def test_promotions_and_their_model_agree_at_length() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=40))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=20, stateful_step_count=40))
