@@ -100,6 +100,17 @@ async def listed(
             return given({"items": items, "next_cursor": cursor})
 
 
+def page(
+    db: str | None, operation: str, filters: dict[str, Any], limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """`listed` for a list whose filters are given as they are.
+
+    Raises:
+        ScopedError: it was refused.
+    """
+    return act(db, lambda session: listed(session, operation, filters, limit, cursor))
+
+
 async def principal_id(session: Session, name: str) -> str:
     """The id of a principal that was given by name or id.
 

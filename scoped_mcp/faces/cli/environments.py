@@ -1,16 +1,13 @@
-"""`environment`: where you or your agents work, kept alive or thrown away."""
+"""`environment`: those that one is in, kept alive or thrown away."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from scoped_mcp.faces.cli import acting, show
 from scoped_mcp.faces.cli.options import Count, Cursor, Db, Json, Reason, duration
-
-if TYPE_CHECKING:
-    from scoped_mcp.app import Session
 
 app = typer.Typer(help="List, show, extend and discard environments.", no_args_is_help=True)
 COLUMNS = {
@@ -39,11 +36,8 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the environments that you are in, newest first."""
-
-    async def work(session: Session) -> dict[str, Any]:
-        return await acting.listed(session, "environment.list", {"state": state}, limit, cursor)
-
-    show.page(acting.act(db, work), COLUMNS, in_json=json)
+    found = acting.page(db, "environment.list", {"state": state}, limit, cursor)
+    show.page(found, COLUMNS, in_json=json)
 
 
 @app.command("show")
@@ -89,7 +83,7 @@ def discard(
 
 
 def _done(db: str | None, operation: str, arguments: dict[str, Any], *, in_json: bool) -> None:
-    answered = acting.call(db, operation, acting.given(arguments))
+    answered = acting.call(db, operation, arguments)
     if in_json:
         show.as_json(answered)
     else:

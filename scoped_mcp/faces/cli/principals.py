@@ -60,11 +60,7 @@ def list_(  # noqa: PLR0913 - every filter of the operation
 ) -> None:
     """List the principals of the organisation, newest first; for instance admins."""
     filters = {"name": name, "kind": kind, "state": state}
-
-    async def work(session: Session) -> dict[str, Any]:
-        return await acting.listed(session, "principal.list", filters, limit, cursor)
-
-    show.page(acting.act(db, work), COLUMNS, in_json=json)
+    show.page(acting.page(db, "principal.list", filters, limit, cursor), COLUMNS, in_json=json)
 
 
 @app.command()

@@ -74,11 +74,7 @@ def list_(
 ) -> None:
     """List what waits for your decision, newest first."""
     asked = {"role": "to_review"} if state is None else {"state": state}
-
-    async def work(session: Session) -> dict[str, Any]:
-        return await acting.listed(session, "promotion.list", asked, limit, cursor)
-
-    found = acting.act(db, work)
+    found = acting.page(db, "promotion.list", asked, limit, cursor)
     if not json:
         found["items"] = [one | {"approvals": _approvals(one)} for one in found["items"]]
     show.page(found, COLUMNS, in_json=json)
