@@ -159,7 +159,7 @@ views.nothing_more     worlds that differ in the invisible answer the same, byte
 == ruling 35
 ids.shape              a prefix and 80 random bits in lower-case base 32, never trimmed or folded
 == ruling 36
-agents.scopes          agents bring into an agent's scope only its own side
+agents.scopes          agents bring into an agent's scope only its own side, its user others too
 environment.agents     agents have no private space outside environments
 == ruling 37
 environment.closed     an environment's scope is closed

@@ -79,8 +79,10 @@ class Model(inside.Model):
                 one["ends"] = 0  # truly revoked (39)
 
     def invite(self, who: str, env: str, whom: str, role: int) -> None:
-        require(self.environment(env), OWNER)
-        one = self.environments[env]
+        have, one = self.environment(env), self.environments[env]
+        above = who in self.sponsors(one["owner"]) and not self._agent(who)
+        accepts = above and self._agent(one["owner"]) and whom not in one["members"]  # 36
+        require(have, role if accepts and role else OWNER)
         refuse("not_found", role and self.knows(who, whom) < READ)
         refuse("invalid", whom == one["owner"])
         if not role:

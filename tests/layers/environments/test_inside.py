@@ -142,8 +142,35 @@ class TestMembers:
         here = await spawn(robot)
         with refused("denied"):
             await invite(robot, here, mallory, "viewer")
+        with refused("not_found"):
+            await invite(house.root, here, mallory, "viewer")
         await invite(robot, here, house.root, "viewer")
         assert await ids(house.root, "environment.list") == [here]
+
+    @promise("agents.scopes")
+    async def test_the_user_it_answers_to_lets_others_in_as_far_as_its_own_place_goes(
+        self, house: Home, robot: Session, alice: Session, bob: Session, mallory: Session
+    ) -> None:
+        here = await spawn(robot)
+        await invite(robot, here, house.root, "viewer")
+        with refused("denied"):
+            await invite(house.root, here, alice, "editor")
+        await invite(house.root, here, alice, "viewer")
+        assert await ids(alice, "environment.list") == [here]
+        for who, whom, role in (
+            (alice, bob, "viewer"),  # no user that its owner answers to
+            (house.root, alice, "none"),  # letting go is its owner's
+            (house.root, house.root, "editor"),
+        ):
+            with refused("denied"):
+                await invite(who, here, whom, role)
+        await invite(robot, here, house.root, "editor")
+        await invite(house.root, here, bob, "editor")
+        for role in ("viewer", "editor"):  # she has her place
+            with refused("denied"):
+                await invite(house.root, here, alice, role)
+        with refused("not_found"):
+            await mallory.call("environment.get", {"id": here})
 
     async def test_a_tombstone_is_its_maker_s_alone(self, alice: Session, bob: Session) -> None:
         here = await spawn(alice)

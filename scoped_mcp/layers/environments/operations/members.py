@@ -1,4 +1,4 @@
-"""Who is inside: invited and let go by the owner alone (ruling 37)."""
+"""Who is inside: invited and let go by the owner (ruling 37), or let in by its user (ruling 36)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from scoped_mcp.spine.declare import Access, Effect, handles
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
+_GRANTS = {"viewer": Access.READ, "editor": Access.WRITE}
+
 
 @handles(
     Invite,
     name="environment.invite",
     title="Invite into an environment",
     effect=Effect.GRANT,
-    needs={"id": Access.OWNER, "principal": Access.NONE},
+    needs={"id": Access.READ, "principal": Access.NONE},
     on="id",
     writes={Membership: Access.NONE},
     idempotent=True,
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 )
 def invite(cmd: Invite, tx: WriteTx) -> EnvironmentView:
     """Roles are viewer and editor; taking away always works, adding only while it is active."""
-    one = tx.get(Environment, cmd.id, Access.OWNER)
+    one = tx.get(Environment, cmd.id)
+    if not _accepts(tx, one, cmd):
+        one = tx.get(Environment, cmd.id, Access.OWNER)
     known = tx.peek(identity.Principal, cmd.principal)
     if known is None or (cmd.role != "none" and not tx.sees(known.id)):
         message = f"there is no {quote(cmd.principal)} that you can see"
@@ -62,6 +66,20 @@ def invite(cmd: Invite, tx: WriteTx) -> EnvironmentView:
     return view(tx, one)
 
 
+def _accepts(tx: ReadTx, one: Environment, cmd: Invite) -> bool:
+    """Whether the caller is a user whom its owner, an agent, answers to and has brought inside.
+
+    Such a user lets others in as far as its own place goes, and changes nobody's (ruling 36).
+    """
+    if tx.caller.agent or cmd.role not in _GRANTS or tx.access(one) < _GRANTS[cmd.role]:
+        return False
+    place = tenancy.membership(tx, one.scope, cmd.principal)
+    owner = tx.get_known(identity.Principal, one.owner)
+    if not identity.is_agent(tx, owner) or (place is not None and place.state is Place.ACTIVE):
+        return False
+    return tx.caller.principal in {each.id for each in identity.sponsors(tx, owner)}
+
+
 def _require_own_side(tx: ReadTx, one: Environment, known: identity.Principal) -> None:
     """Into its environment an agent brings its delegates and who answers for it (ruling 36).
 
@@ -74,4 +92,4 @@ def _require_own_side(tx: ReadTx, one: Environment, known: identity.Principal) -
     if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):
         return
     message = "an agent brings only its delegates and the users it answers to into its environment"
-    raise DeniedError(message, hint="let your sponsor spawn the environment and invite you both")
+    raise DeniedError(message, hint="invite the user you answer to, who may then let others in")
