@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from scoped_mcp import Scoped
 
 ROOT = Path(__file__).parents[2]
@@ -19,13 +21,21 @@ BOUND = 120.0  # seconds: a hang fails, it does not wait for ever
 
 
 @asynccontextmanager
-async def product(folder: Path) -> AsyncIterator[tuple[str, str, int]]:
+async def product(folder: Path, workers: int = 1) -> AsyncIterator[tuple[str, str, int]]:
     """The product on a fresh database: its address, its first principal's token, its process."""
     url = f"sqlite:///{folder}/scoped.db"
     token = await Scoped.create(url, name="alice")
+    async with served(url, workers) as (address, pid):
+        yield address, token, pid
+
+
+@asynccontextmanager
+async def served(url: str, workers: int = 1) -> AsyncIterator[tuple[str, int]]:
+    """The product on a database that is there: its address, its process."""
     serve = ("scoped_mcp.faces.cli", "serve", "--transport", "http", "--port", "0", "--json")
+    serve += ("--workers", str(workers))
     async with _process(*serve, SCOPED_MCP_DB=url) as (line, pid):
-        yield json.loads(line)["url"], token, pid
+        yield json.loads(line)["url"], pid
 
 
 @asynccontextmanager
@@ -37,9 +47,17 @@ async def echo() -> AsyncIterator[tuple[str, str, int]]:
 
 
 async def load(
-    url: str, token: str, seconds: float, tool: str, arguments: Mapping[str, Any]
+    url: str,
+    token: str,
+    seconds: float,
+    tool: str,
+    arguments: Mapping[str, Any],
+    server: int | None = None,
 ) -> dict[str, Any]:
-    """Call a tool over and over from a process of its own; what it counted."""
+    """Call a tool over and over from a process of its own; what it counted.
+
+    With the server's process `server_ms` says how long that worked for an answer.
+    """
     params = {"name": tool, "arguments": arguments}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     asker = await asyncio.create_subprocess_exec(
@@ -48,10 +66,17 @@ async def load(
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
+    before = _worked(server)
     said, _ = await asyncio.wait_for(asker.communicate(json.dumps(body).encode()), BOUND + seconds)
     assert asker.returncode == 0, "the load was refused"
     told: dict[str, Any] = json.loads(said)
+    told["server_ms"] = (_worked(server) - before) / told["all_answers"] * 1e3
     return told
+
+
+def _worked(server: int | None) -> float:
+    """Seconds that a process has worked so far."""
+    return 0.0 if server is None else sum(psutil.Process(server).cpu_times()[:2])
 
 
 @asynccontextmanager

@@ -15,24 +15,29 @@ MADE = {"type": "note", "data": DATA}
 
 @benchmark("serving", "calls over HTTP, 16 connections, beside an echo on bare FastMCP")
 async def serving(scale: Scale) -> list[Finding]:
-    async with product(scale.folder) as (ours, token, _), echo() as (theirs, key, _):
+    async with product(scale.folder) as (ours, token, pid), echo() as (theirs, key, peer):
         first = await load(ours, token, 0.1, "object_create", MADE)
         target = first["answer"]["result"]["structuredContent"]["id"]
-        asked: list[tuple[str, str, str, dict[str, Any]]] = [
-            (theirs, key, "echo", MADE),
-            (ours, token, "object_create", MADE),
-            (ours, token, "object_get", {"id": target}),
+        asked: list[tuple[int, str, str, str, dict[str, Any]]] = [
+            (peer, theirs, key, "echo", MADE),
+            (pid, ours, token, "object_create", MADE),
+            (pid, ours, token, "object_get", {"id": target}),
         ]
         rates: dict[str, list[float]] = {}
+        costs: dict[str, list[float]] = {}
         busy: list[float] = []
         for _ in range(scale.rounds):
-            for url, who, tool, arguments in asked:
-                told = await load(url, who, scale.seconds, tool, arguments)
+            for server, url, who, tool, arguments in asked:
+                told = await load(url, who, scale.seconds, tool, arguments, server)
                 rates.setdefault(tool, []).append(told["answers"] / told["seconds"])
+                costs.setdefault(tool, []).append(told["server_ms"])
                 busy.append(told["busy"])
     found = [
         at_least(f"{tool} over HTTP / echo on FastMCP", aim, rates[tool], rates["echo"])
-        for tool, aim in (("object_create", 0.6), ("object_get", 0.65))
+        for tool, aim in (("object_create", 0.7), ("object_get", 0.75))
     ]
-    idle = {"client_busy": statistics.median(busy)}  # near 1, the client would be what is measured
-    return [replace(one, detail={**one.detail, **idle}) for one in found]
+    # What the servers worked: on a machine that others use too it wavers less than the rates. A
+    # client that is busy near 1 would be what is measured.
+    worked = {f"{tool}_cpu_ms": statistics.median(cost) for tool, cost in costs.items()}
+    worked["client_busy"] = statistics.median(busy)
+    return [replace(one, detail={**one.detail, **worked}) for one in found]

@@ -9,21 +9,46 @@ from pathlib import Path
 
 import pytest
 
+from scoped_mcp import Scoped
+from scoped_mcp.layers.audit import VerifyTrail
+from scoped_mcp.layers.objects import CreateObject, ListObjects
+from tests.bench.seed import seed
+
 ROOT = Path(__file__).parents[2]
+# All but those that need what the tests do not install: pyscoped from PyPI, and PostgreSQL.
+HERE = ("writes", "serving", "lists", "growth", "workers", "memory", "environments")
 
 
 @pytest.mark.slow
 def test_every_benchmark_runs_and_says_what_it_found(tmp_path: Path) -> None:
     told = tmp_path / "bench.json"
     run = [sys.executable, "-m", "tests.bench", "--quick", "--json", str(told)]
+    run += ["--calls", "1000", "--objects", "3000", *HERE]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(told.read_text())["findings"]
     names = " ".join(one["name"] for one in found)
     for what in ("durable creates", "object_create over HTTP", "object_get over HTTP"):
         assert what in names
-    for what in ("object_list", "member of 200 scopes", "resident", "growth"):
+    for what in ("object_list", "member of 200 scopes", "resident", "growth", "open sessions"):
+        assert what in names
+    for what in ("100 / 10 scopes", "2 workers / 1"):
         assert what in names
     for what in ("environment_spawn", "environment_discard", "spawn → 10 creates → discard"):
         assert what in names
     assert all(one["aim"] and one["value"] is not None for one in found)
+
+
+async def test_what_is_seeded_is_what_the_product_would_have_written(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/scoped.db"
+    token = await Scoped.create(url, name="alice")
+    async with Scoped.open(url) as scoped:
+        alice = await scoped.session(token)
+        await alice.run(CreateObject(type="note", data={"n": -1}))
+    seed(tmp_path / "scoped.db", [{"n": n} for n in range(600)])
+    async with Scoped.open(url) as scoped:
+        alice = await scoped.session(token)
+        page = await alice.run(ListObjects(limit=100, detail="full"))
+        assert [one.data for one in page.items] == [{"n": n} for n in range(599, 499, -1)]
+        await alice.run(CreateObject(type="note", data={"n": 600}))
+        assert (await alice.run(VerifyTrail())).ok

@@ -41,7 +41,7 @@ async def writes(scale: Scale) -> list[Finding]:
         assert len(rows) == scale.creates
         bare.append(scale.creates / _written_bare(again, rows))
         assert _rows_since(again, base) == rows, "not the same rows"
-    return [at_least("durable creates, 32 callers / same rows bare", 0.14, ours, bare)]
+    return [at_least("durable creates, 32 callers / same rows bare", 0.16, ours, bare)]
 
 
 async def _through_the_product(path: Path, token: str, creates: int) -> float:
