@@ -26,7 +26,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
@@ -42,6 +41,7 @@ from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthen
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.storage.path import last_seen
+from scoped_mcp.storage.types import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
