@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
 from scoped_mcp.config import Settings
-from scoped_mcp.kernel.clock import SystemClock, SystemEntropy
+from scoped_mcp.kernel.clock import SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
 from scoped_mcp.layers import environments, identity, registry, tenancy
@@ -209,7 +209,7 @@ def _spine(  # noqa: PLR0913 - the composition root composes
         database,
         house=house,
         secret=hmac.digest(_read_key(_key_path(path, settings)), b"cursors and traces", "sha256"),
-        clock=clock or SystemClock(),
+        clock=clock,
         entropy=entropy or SystemEntropy(),
         limits=settings.limits,
     )

@@ -34,9 +34,7 @@ class Conn(Protocol):
     alone: bool
     """Whether no other work runs beside this one."""
 
-    def rows(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Sequence[Any]:
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
         ...
 
@@ -119,9 +117,7 @@ class SQLiteConn:
         self._connection = connection
         self._raw = cast("Any", connection.connection.driver_connection)
 
-    def rows(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Sequence[Any]:
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
         plan = self._plan(statement, values or NOTHING)
         if plan is None:
