@@ -89,11 +89,11 @@ class Plan:
         fixed = self.fixed
         return [values[name] if name in values else fixed[name] for name in self.names]
 
-    def rows(self, description: Any, found: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - DB-API's
-        """Rows with the names of the query's columns."""
+    def named(self, cursor: Any, found: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - DB-API's
+        """What a cursor found, with the names of the query's columns."""
         if self.row is None:
             make = cast("Any", namedtuple)  # noqa: PYI024 - its fields are the query's
-            self.row = make("Row", [str(column[0]) for column in description], rename=True)
+            self.row = make("Row", [str(column[0]) for column in cursor.description], rename=True)
         return [self.row._make(row) for row in found]
 
 
@@ -123,7 +123,7 @@ class SQLiteConn:
         if plan is None:
             return self._connection.execute(statement, values).fetchall()
         cursor = self._raw.execute(plan.sql, plan.parameters(values or NOTHING))
-        return plan.rows(cursor.description, cursor.fetchall())
+        return plan.named(cursor, cursor.fetchall())
 
     def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - a row
         """The first row of a query, or None."""
@@ -132,7 +132,7 @@ class SQLiteConn:
             return self._connection.execute(statement, values).fetchone()
         cursor = self._raw.execute(plan.sql, plan.parameters(values or NOTHING))
         found = cursor.fetchone()
-        named = None if found is None else plan.rows(cursor.description, [found])[0]
+        named = None if found is None else plan.named(cursor, [found])[0]
         cursor.close()
         return named
 
