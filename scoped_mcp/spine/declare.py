@@ -128,6 +128,8 @@ class Operation:
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
+        beside: Whether it may run while others do, where the engine can: what it decides depends on
+            nothing that they write. It is asked of no read; whatever moves rights runs alone.
         again: How a repetition reads the result anew (ruling 19), from the transaction, the command
             and the earlier call; None where the result showed a token.
     """
@@ -151,6 +153,7 @@ class Operation:
     instance: Access
     authority: Authority | None = None
     pinned: bool = False
+    beside: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -184,6 +187,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     instance: Access = Access.NONE,
     authority: Authority | None = None,
     pinned: bool = False,
+    beside: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -213,6 +217,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             instance=instance,
             authority=authority,
             pinned=pinned,
+            beside=beside or effect is Effect.READ,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)
