@@ -206,6 +206,7 @@ postgres.order         authority order on PostgreSQL  -- comes with PostgreSQL
 order.check            no write stands behind the revocation that should have stopped it
 == ruling 54
 reads.again            a pooled read is done again if a right changed or expired meanwhile
+reads.remembered       a caller is remembered while the authority number stands and nothing runs out
 == ruling 55
 clock.order            time is never behind the newest entry; a jump over five minutes stops writing
 == ruling 56

@@ -97,7 +97,7 @@ def _plain(value: object) -> bool:
     """
     branches: list[Any] = [[value]]
     for branch in branches:
-        children = branch.values() if type(branch) is dict else branch
+        children: Any = branch.values() if type(branch) is dict else branch
         kinds = set(map(type, children))
         if not (kinds <= _PLAIN or all(kind in _PLAIN or issubclass(kind, str) for kind in kinds)):
             return False

@@ -67,6 +67,8 @@ class Caller:
         delegators: Those of them whose delegate it is, nearest first.
         agent: Whether it counts as an agent (ruling 7).
         toolsets: What its credential may use; "all" means every toolset.
+        expires_at: When its credential ends.
+        ends_at: When the first ends of its credential and those that came before it.
         house: Whether it is the house itself, which no credential can be.
     """
 
@@ -85,7 +87,16 @@ class Caller:
     read_only: bool = False
     environment: EnvironmentId | None = None
     expires_at: datetime | None = None
+    ends_at: datetime | None = None
     house: bool = False
+
+    @property
+    def keys(self) -> dict[str, int]:
+        """The registry keys of what it consists of."""
+        known: dict[str, int] = {self.principal: self.key}
+        if self.credential is not None:
+            known[self.credential] = self.credential_key
+        return known
 
     def holds(self, toolset: str) -> bool:
         """Whether its credential shows this toolset."""

@@ -22,7 +22,6 @@ from __future__ import annotations
 import hmac
 import logging
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -32,15 +31,15 @@ from scoped_mcp.kernel.ids import PrincipalId
 from scoped_mcp.spine import parse, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
+from scoped_mcp.spine.callers import Callers
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
+from scoped_mcp.spine.last_seen import LastSeen
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
-from scoped_mcp.storage.path import last_seen
-from scoped_mcp.storage.types import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,18 +56,20 @@ if TYPE_CHECKING:
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
 log = logging.getLogger("scoped_mcp")
-SEEN_EVERY = timedelta(minutes=1)
-_NEW = upsert(last_seen)
-_SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
 
 
 @dataclass
 class Outcome:
-    """What became of a request: a view, or a refusal already traced."""
+    """What became of a request: a view, or a refusal already traced.
+
+    Attributes:
+        authority: The authority number under which its caller was authenticated.
+    """
 
     caller: Caller | None
     view: View | None = None
     refusal: ScopedError | None = None
+    authority: int = 0
 
 
 @dataclass
@@ -77,7 +78,6 @@ class Look:
 
     outcome: Outcome
     record: Record
-    authority: int
     now: datetime
 
 
@@ -102,7 +102,8 @@ class Spine:
         self._entropy = entropy
         self._time = Timekeeper(self._clock, own=clock is not None)
         self._failures = Failures(limits.failures_a_minute)
-        self._seen: dict[str, datetime] = {}
+        self._callers = Callers()
+        self._seen = LastSeen()
 
     async def run(self, command: Command[V], token: Proof, origin: Origin | None = None) -> V:
         """Do what the command asks, as whom the token says.
@@ -190,6 +191,8 @@ class Spine:
             failure.hint = "try again; if it persists, give the operator the entry's id"
             await self._trace_failure(request, failure)
             raise failure from error
+        if request.token is not None and outcome.caller is not None:
+            self._callers.keep(request.token, outcome.caller, outcome.authority)  # it is committed
         if outcome.refusal is not None:
             raise outcome.refusal
         return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
@@ -207,7 +210,7 @@ class Spine:
         context, head = self._begin(conn)
         tx = self._root(context, request)
         try:
-            self._authenticate(tx, request)  # 1
+            self._authenticate(tx, request, head)  # 1
         except UnauthenticatedError as refusal:
             return self._unknown_caller(context, head, request, refusal)
         kept = len(tx.record.changes)
@@ -219,12 +222,12 @@ class Spine:
             forget(context, tx.record, kept)
             trace.write(context, head, request.origin, refusal)  # 7
             refusal.entry = tx.record.public_id
-            return Outcome(context.caller, refusal=refusal)
+            return Outcome(context.caller, refusal=refusal, authority=head.authority)
         conn.release("step")
         note_use(tx)
         trace.write(context, head, request.origin, None)  # 7 and 8
         repeat.remember(tx, request, stamp(context.now))
-        return Outcome(context.caller, view=view)
+        return Outcome(context.caller, view=view, authority=head.authority)
 
     def _begin(self, conn: Conn) -> tuple[Context, Head]:
         """Order is taken: read the clock, never behind the newest entry (ruling 55)."""
@@ -256,32 +259,21 @@ class Spine:
         context.records.append(record)
         return record
 
-    def _authenticate(self, tx: WriteTx, request: Request) -> None:
+    def _authenticate(self, tx: WriteTx, request: Request, head: Head) -> None:
         """1: token → caller. The house has no token, and no token is the house's."""
         context = tx._context  # noqa: SLF001 - the spine fills in what handlers only read
         if request.token is None:
             key = tx.key(self.house.principal)
             context.caller = the_house(self.house, key or 0)
             return
-        if ports.authenticate is None or ports.open_session is None or ports.session is None:
+        if ports.open_session is None or ports.session is None:
             raise unauthenticated()
-        caller = ports.authenticate(tx, request.token)
-        context.caller = caller
+        caller = context.caller = self._callers.behind(request.token, tx, head.authority)
         if caller.session is None:
             opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
             opener = WriteTx(context, opening, tx.record)
             context.caller = ports.open_session(opener, caller, request.origin)
-        self._see(tx)
-
-    def _see(self, tx: WriteTx) -> None:
-        session, now = tx.caller.session, tx.now
-        if session is None or now - self._seen.get(session, now - SEEN_EVERY) < SEEN_EVERY:
-            return
-        if len(self._seen) > 10_000:  # noqa: PLR2004 - a bound on memory, not on sessions
-            self._seen.clear()
-        self._seen[session] = now
-        values = {"id": tx.caller.session_key, "at": stamp(now)}
-        tx._context.conn.send(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
+        self._seen.note(tx)
 
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""
@@ -366,17 +358,17 @@ class Spine:
         except UnauthenticatedError:
             return None
         except ScopedError as refusal:
-            outcome = Outcome(context.caller, refusal=refusal)
+            outcome = Outcome(context.caller, refusal=refusal, authority=head.authority)
         else:
-            outcome = Outcome(context.caller, view=view)
-        return Look(outcome, tx.record, head.authority, context.now)
+            outcome = Outcome(context.caller, view=view, authority=head.authority)
+        return Look(outcome, tx.record, context.now)
 
     def _confirm(self, conn: Conn, request: Request, look: Look) -> Outcome | None:
         context, head = self._begin(conn)
         tx = self._root(context, request)
-        self._authenticate(tx, request)
+        self._authenticate(tx, request, head)
         ran_out = any(expired(tx, look.now, context.now) for expired in ports.expired)
-        if head.authority != look.authority or ran_out:
+        if head.authority != look.outcome.authority or ran_out:
             return None
         record = tx.record
         record.asked, record.rules = look.record.asked, look.record.rules

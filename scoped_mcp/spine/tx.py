@@ -100,6 +100,10 @@ class ReadTx:
             found = self._context.keys[public_id] = int(row[0])
         return found
 
+    def know(self, keys: Mapping[str, int]) -> None:
+        """Take registry keys that are known already: they never change."""
+        self._context.keys.update(keys)
+
     def public_id(self, key: int) -> str:
         """The public id behind a registry key."""
         row = self._context.conn.row(PUBLIC, {"key": key})

@@ -139,15 +139,21 @@ def linked(tx: ReadTx, proof: External) -> Credential | None:
 
 def alive(tx: ReadTx, credential: Credential) -> bool:
     """Whether a credential works now: its lifeline is computed, never copied (ruling 4)."""
-    link: Credential | None = credential
-    while link is not None:
+    for link in _chain(tx, credential):
         if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
             return False
         principal = tx.peek(Principal, link.principal)
         if principal is None or not acting(tx, principal):
             return False
-        link = None if link.parent is None else tx.peek(Credential, link.parent)
     return True
+
+
+def _chain(tx: ReadTx, credential: Credential) -> Iterator[Credential]:
+    """A credential and every one above it, nearest first."""
+    link: Credential | None = credential
+    while link is not None:
+        yield link
+        link = None if link.parent is None else tx.peek(Credential, link.parent)
 
 
 def acting(tx: ReadTx, principal: Principal) -> bool:
@@ -204,6 +210,7 @@ def _caller(tx: ReadTx, credential: Credential) -> Caller:
         read_only=credential.read_only,
         environment=credential.environment,
         expires_at=credential.expires_at,
+        ends_at=min(link.expires_at for link in _chain(tx, credential)),
     )
 
 
@@ -264,12 +271,10 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
 
 
 def _unrevoked(tx: ReadTx, credential: Credential) -> bool:
-    link: Credential | None = credential
-    while link is not None:
-        if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
-            return False
-        link = None if link.parent is None else tx.peek(Credential, link.parent)
-    return True
+    return all(
+        link.state is CredentialState.LIVE and link.expires_at > tx.now
+        for link in _chain(tx, credential)
+    )
 
 
 def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
