@@ -11,7 +11,7 @@ from psycopg import errors, sql
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import StaticPool
 
-from scoped_mcp.kernel.errors import InternalError, InvalidError
+from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import revisions
 from scoped_mcp.storage.postgres import guards, roles, trouble
 
