@@ -12,7 +12,7 @@ import contextlib
 import hmac
 import os
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
@@ -20,12 +20,12 @@ from scoped_mcp.config import Settings
 from scoped_mcp.kernel.clock import SystemClock, SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
-from scoped_mcp.layers import environments, identity, registry, tenancy
+from scoped_mcp.layers import audit, environments, identity, registry, tenancy
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage import schema
+from scoped_mcp.storage import copies, schema, soundness
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.storage.copies import Copied, Progress
 
-__all__ = ["Scoped", "Session", "layers", "sqlite_path"]
+__all__ = ["Restored", "Scoped", "Session", "layers", "sqlite_path"]
 
 V = TypeVar("V", bound=View)
 KEY_BYTES = 32
@@ -195,6 +196,101 @@ class Scoped:
         async with Scoped.open(url, settings=settings) as scoped:
             recovered = await scoped.spine.run_as_house(identity.BreakGlass(name=name), "cli")
             return recovered.token
+
+    @staticmethod
+    def back_up(url: str, file: Path, progress: Progress | None = None) -> Copied:
+        """Copy the database, as it is at this moment, to a new file; servers go on meanwhile.
+
+        Raises:
+            InvalidError: the file exists, or the database is none that is copied this way.
+        """
+        return copies.back_up(_embedded(url), file, progress)
+
+    @classmethod
+    async def restore(
+        cls,
+        url: str,
+        file: Path,
+        *,
+        settings: Settings | None = None,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Make a database of a backup: an older schema is brought up, all of it is verified.
+
+        It stands at its place when a new epoch has begun in it, and not before.
+
+        Raises:
+            InvalidError: something is at the place, or the backup is damaged or was tampered with.
+        """
+        settings = settings or Settings()
+        path = _embedded(url)
+        copies.require_nothing(path)
+        key = _key_path(path, settings)
+        had_key = key.exists()
+        try:
+            with copies.place_beside(path) as place:
+                made = place / path.name
+                copies.bring_in(file, made, progress)
+                schema.upgrade(made)
+                keyed = settings.model_copy(update={"key_file": key})
+                restored = await cls.begin_epoch(f"sqlite:///{made}", settings=keyed)
+                copies.land(made, path)
+                return restored
+        except BaseException:
+            if not had_key:
+                key.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    async def begin_epoch(cls, url: str, *, settings: Settings | None = None) -> Restored:
+        """Make a copy that stands at its place a database of its own.
+
+        1. nobody else has it open
+        2. its schema and guards are this code's, and the whole of it verifies
+        3. every credential in it is dead: a new epoch begins, in an entry that names the head
+
+        Raises:
+            InvalidError: one of the first two does not hold; nothing was changed.
+        """
+        settings = settings or Settings()
+        path = sqlite_path(url)
+        database = await SQLiteDatabase.open(path, alone=True)  # 1
+        try:
+            soundness.require(path)  # 2
+            counted = await database.read(audit.require)
+            house = await database.read(registry.house_of)
+            spine = _spine(database, house, path, settings, None, None)
+            head = registry.BeginEpoch(seq=counted.entries, head=counted.head.hex())
+            begun = await spine.run_as_house(head, "cli")  # 3
+            if await database.read(registry.unregistered):
+                await spine.run_as_house(registry.RegisterKinds())
+            owners = await spine.look(tenancy.who_recovers, None)
+            return Restored(begun.epoch, begun.seq, begun.head, owners)
+        finally:
+            await database.close()
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored database: its epoch, the head that it goes on from, and whom to recover."""
+
+    epoch: int
+    seq: int
+    head: str
+    owners: tuple[str, ...]
+
+
+def _embedded(url: str) -> Path:
+    """The file of a database that is one.
+
+    Raises:
+        InvalidError: it is a server's.
+    """
+    if url.startswith("postgres"):
+        message = "a PostgreSQL database is copied by its own tools"
+        hint = "pg_dump, pg_restore, then `scoped-mcp restore --in-place`; see docs/backup.md"
+        raise InvalidError(message, hint=hint)
+    return sqlite_path(url)
 
 
 def _spine(  # noqa: PLR0913 - the composition root composes

@@ -105,6 +105,11 @@ def is_busy(error: BaseException) -> bool:
     return "locked" in text or "busy" in text
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether there is no room left."""
+    return "full" in str(error).lower()
+
+
 def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one answer a trouble
     """The driver's words in ours; every other error as it is."""
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error

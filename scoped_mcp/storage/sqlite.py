@@ -155,15 +155,19 @@ class SQLiteDatabase:
         self._company_until = 0.0
 
     @classmethod
-    async def open(cls, path: Path) -> SQLiteDatabase:
+    async def open(cls, path: Path, *, alone: bool = False) -> SQLiteDatabase:
         """Open an existing database whose schema is this code's.
+
+        Args:
+            path: Its file.
+            alone: Whether no other process may have it open meanwhile.
 
         Raises:
             InvalidError: there is no such file, its schema is another one, or a second process may
                 not open it with this version of SQLite.
         """
         _require_usable(path)
-        presence = Presence.enter(path)
+        presence = Presence.enter(path, alone=alone)
         self = cls(path, presence)
         try:
             for link in (self._writer, *self._readers):
