@@ -206,18 +206,19 @@ class Scoped:
         """
         return copies.back_up(_embedded(url), file, progress)
 
-    @classmethod
+    @staticmethod
     async def restore(
-        cls,
-        url: str,
-        file: Path,
-        *,
-        settings: Settings | None = None,
-        progress: Progress | None = None,
+        url: str, file: Path, *, head: str | None = None, settings: Settings | None = None
     ) -> Restored:
         """Make a database of a backup: an older schema is brought up, all of it is verified.
 
         It stands at its place when a new epoch has begun in it, and not before.
+
+        Args:
+            url: Where the database shall be; nothing is there.
+            file: The backup, which stays as it is.
+            head: The hash with which its trail must end, where somebody noted it.
+            settings: Limits, and where the key file is.
 
         Raises:
             InvalidError: something is at the place, or the backup is damaged or was tampered with.
@@ -230,10 +231,11 @@ class Scoped:
         try:
             with copies.place_beside(path) as place:
                 made = place / path.name
-                copies.bring_in(file, made, progress)
-                schema.upgrade(made)
+                await asyncio.to_thread(copies.bring_in, file, made)
+                await asyncio.to_thread(schema.bring_up, made)
                 keyed = settings.model_copy(update={"key_file": key})
-                restored = await cls.begin_epoch(f"sqlite:///{made}", settings=keyed)
+                restored = await _begin_epoch(made, head, keyed)
+                copies.fold(made)
                 copies.land(made, path)
                 return restored
         except BaseException:
@@ -241,33 +243,17 @@ class Scoped:
                 key.unlink(missing_ok=True)
             raise
 
-    @classmethod
-    async def begin_epoch(cls, url: str, *, settings: Settings | None = None) -> Restored:
-        """Make a copy that stands at its place a database of its own.
-
-        1. nobody else has it open
-        2. its schema and guards are this code's, and the whole of it verifies
-        3. every credential in it is dead: a new epoch begins, in an entry that names the head
+    @staticmethod
+    async def begin_epoch(
+        url: str, *, head: str | None = None, settings: Settings | None = None
+    ) -> Restored:
+        """Make a copy that stands at its place a database of its own, on any engine.
 
         Raises:
-            InvalidError: one of the first two does not hold; nothing was changed.
+            InvalidError: it is damaged or was tampered with, or somebody has it open; nothing was
+                changed.
         """
-        settings = settings or Settings()
-        path = sqlite_path(url)
-        database = await SQLiteDatabase.open(path, alone=True)  # 1
-        try:
-            soundness.require(path)  # 2
-            counted = await database.read(audit.require)
-            house = await database.read(registry.house_of)
-            spine = _spine(database, house, path, settings, None, None)
-            head = registry.BeginEpoch(seq=counted.entries, head=counted.head.hex())
-            begun = await spine.run_as_house(head, "cli")  # 3
-            if await database.read(registry.unregistered):
-                await spine.run_as_house(registry.RegisterKinds())
-            owners = await spine.look(tenancy.who_recovers, None)
-            return Restored(begun.epoch, begun.seq, begun.head, owners)
-        finally:
-            await database.close()
+        return await _begin_epoch(sqlite_path(url), head, settings or Settings())
 
 
 @dataclass(frozen=True)
@@ -278,6 +264,36 @@ class Restored:
     seq: int
     head: str
     owners: tuple[str, ...]
+
+
+async def _begin_epoch(path: Path, head: str | None, settings: Settings) -> Restored:
+    """The second half of every restore.
+
+    1. nobody else has the database open
+    2. its schema and guards are this code's, all of it verifies, and it ends where it should
+    3. a new epoch begins, in an entry that names the head: every credential in it is dead
+
+    Raises:
+        InvalidError: one of the first two does not hold.
+    """
+    database = await SQLiteDatabase.open(path, alone=True)  # 1
+    try:
+        await asyncio.to_thread(soundness.require, path)  # 2
+        counted = await database.read(audit.require)
+        found = counted.head.hex()
+        if head is not None and head != found:
+            message = f"its trail ends with {found}, not with the head that you named"
+            raise InvalidError(message, hint="it is another copy, or was rewritten")
+        house = await database.read(registry.house_of)
+        spine = _spine(database, house, path, settings, None, None)
+        begin = registry.BeginEpoch(seq=counted.entries, head=found)
+        begun = await spine.run_as_house(begin, "cli")  # 3
+        if await database.read(registry.unregistered):
+            await spine.run_as_house(registry.RegisterKinds())
+        owners = await spine.look(tenancy.who_recovers, None)
+        return Restored(begun.epoch, begun.seq, begun.head, owners)
+    finally:
+        await database.close()
 
 
 def _embedded(url: str) -> Path:

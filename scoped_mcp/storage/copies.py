@@ -24,6 +24,7 @@ PAGES = 1_024
 """How many are copied between two looks at the clock: 4 MiB."""
 BESIDE = ("", "-wal", "-shm", "-journal")
 _HEAD = "SELECT seq, hash FROM chain_heads"
+_IS_OURS = "SELECT 1 FROM sqlite_master WHERE name = 'chain_heads'"
 _REVISION = "SELECT version_num FROM alembic_version"
 _MAKE = os.O_CREAT | os.O_EXCL | os.O_RDWR
 
@@ -103,8 +104,20 @@ def copy(raw: driver.Raw, target: Path, progress: Progress | None) -> None:
     with contextlib.closing(_bare(target)) as into:
         raw.backup(into, pages=PAGES, progress=_told(progress))
     raw.execute("ROLLBACK")
-    with contextlib.closing(_bare(target)) as into:
-        into.execute("PRAGMA journal_mode = DELETE")  # one file, which nobody needs to write to
+    fold(target)
+
+
+def fold(file: Path) -> None:
+    """Make one file of a database: nothing of it stands beside, and it can be read as it is.
+
+    Raises:
+        InternalError: somebody has it open.
+    """
+    with contextlib.closing(_bare(file)) as raw:
+        (mode,) = raw.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if mode != "delete":
+        message = "the copy could not be made one file"
+        raise InternalError(message, hint="close what has it open, and try again", retry=True)
 
 
 def land(made: Path, target: Path) -> None:
@@ -130,7 +143,7 @@ def land(made: Path, target: Path) -> None:
 def place_beside(target: Path) -> Generator[Path]:
     """A folder for one's own account alone, on the same disk; gone with all in it afterwards."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    place = Path(tempfile.mkdtemp(prefix=".scoped-mcp-", dir=target.parent))
     try:
         yield place
     finally:
@@ -141,7 +154,7 @@ def require_nothing(target: Path) -> None:
     """Refuse a place where something is: no copy overwrites anything.
 
     Raises:
-        InvalidError: a file is there, or what a database left behind, which would be played into it.
+        InvalidError: a file is there, or a journal of an old one, which would be played into it.
     """
     for suffix in BESIDE:
         there = target.with_name(target.name + suffix)
@@ -153,6 +166,9 @@ def require_nothing(target: Path) -> None:
 def _look(file: Path) -> Copied:
     """What a fresh copy holds; one that cannot be read is no backup."""
     with contextlib.closing(_bare(file)) as raw:
+        if raw.execute(_IS_OURS).fetchone() is None:
+            message = "the file is no database of scoped-mcp"
+            raise InvalidError(message, hint="name the database with --db")
         (found,) = raw.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             message = f"the database file is damaged: {found}"

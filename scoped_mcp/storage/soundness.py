@@ -1,7 +1,7 @@
 """Whether a file holds this code's schema, all of it and nothing else, with every guard up.
 
-Verification recomputes the rows; this looks at what keeps them. A copy that comes from elsewhere may
-lack a trigger or bring one along.
+Verification recomputes the rows; this looks at what keeps them. A copy that comes from elsewhere
+may lack a trigger, or bring one along.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def require(path: Path) -> None:
         InvalidError: the message names the first thing that is wrong.
     """
     try:
-        with schema._connection(path) as connection:
+        with schema.unconfined(path) as connection:
             trouble = next(_troubles(connection), None)
     except DBAPIError as error:
         trouble = f"it cannot be read: {error.orig}"
@@ -60,7 +60,7 @@ def _troubles(connection: Connection) -> Iterator[str]:
 
 
 def _foreign(connection: Connection) -> Iterator[str]:
-    """Tables, columns, keys and indexes beyond or short of the declared ones; views; loose types."""
+    """What is there beyond the declared tables, columns, keys and indexes, or short of them."""
     for kind, name in connection.exec_driver_sql(_PARTS):
         yield f"there is a {kind} {name}"
     for row in connection.exec_driver_sql("PRAGMA table_list").mappings():

@@ -42,13 +42,13 @@ def test_the_code_s_schema_is_the_newest_revision() -> None:
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
 def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         listed = connection.exec_driver_sql("PRAGMA table_list").fetchall()
         loose = {r.name for r in listed if r.schema == "main" and not r.strict}
         assert {n for n in loose if not n.startswith("sqlite_")} == {"alembic_version"}
@@ -66,7 +66,7 @@ def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> 
 
 @promise("readme.registration", "readme.trace")
 def test_state_tables_name_version_and_entry(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         inspector = inspect(connection)
         for name, table in metadata.tables.items():
             if not set(table.columns.keys()).issuperset((*STATE_COLUMNS, "state")):
@@ -98,7 +98,7 @@ def test_a_database_of_any_revision_comes_to_the_newest(tmp_path: Path, revision
     assert schema.current(path) == revision
     schema.upgrade(path)
     assert schema.current(path) == schema.HEAD
-    with schema._connection(path) as connection:
+    with schema.unconfined(path) as connection:
         assert guards.present(connection) == guards.declared(connection)
 
 

@@ -67,6 +67,13 @@ def restore(
             help="No FILE: the copy stands at --db already (pg_restore, Litestream, a disk image).",
         ),
     ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HASH",
+            help="What `backup` printed: refuse a copy whose trail ends otherwise.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make the database at --db out of the backup FILE: nothing may be there yet.
@@ -87,9 +94,9 @@ def restore(
 
     async def work() -> Restored:
         if file is None:
-            begun = Scoped.begin_epoch(read.db, settings=read)
+            begun = Scoped.begin_epoch(read.db, head=head, settings=read)
         else:
-            begun = Scoped.restore(read.db, file.absolute(), settings=read)
+            begun = Scoped.restore(read.db, file.absolute(), head=head, settings=read)
         return await show.patiently(begun, "restoring and verifying")
 
     made = asyncio.run(work())
