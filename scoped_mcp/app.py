@@ -276,6 +276,7 @@ async def _begin_epoch(path: Path, head: str | None, settings: Settings) -> Rest
     Raises:
         InvalidError: one of the first two does not hold.
     """
+    copies.keep_to_oneself(path)
     database = await SQLiteDatabase.open(path, alone=True)  # 1
     try:
         await asyncio.to_thread(soundness.require, path)  # 2

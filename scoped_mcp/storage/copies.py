@@ -150,6 +150,12 @@ def place_beside(target: Path) -> Generator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def keep_to_oneself(path: Path) -> None:
+    """Take a file away from other accounts: what made the copy may have left it readable."""
+    with contextlib.suppress(OSError):  # whoever opens it says what is wrong with it
+        path.chmod(0o600)
+
+
 def require_nothing(target: Path) -> None:
     """Refuse a place where something is: no copy overwrites anything.
 

@@ -57,6 +57,9 @@ _ALLOWED = frozenset(
 )
 _READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count", "user_version"})
 REVISION_TABLE = "alembic_version"
+REPLICATION = frozenset({"_litestream_lock", "_litestream_seq"})
+"""Tables that Litestream keeps in each database that it replicates."""
+_REPLICATED = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
 _DELETABLE = frozenset({"outbox", "repetitions"})
 
 
@@ -97,6 +100,11 @@ def _ours(table: str | None, database: str | None) -> bool:
     """Whether operations write this table: not SQLite's own, and not the schema's revision."""
     named = table is not None and not table.startswith("sqlite_") and table != REVISION_TABLE
     return named and database == "main"
+
+
+def is_replicated(raw: Raw) -> bool:
+    """Whether a program beside us ships the file elsewhere, and checkpoints it."""
+    return raw.execute(_REPLICATED).fetchone() is not None
 
 
 def is_busy(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ may lack a trigger, or bring one along.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-REPLICATION = frozenset({"_litestream_seq", "_litestream_lock"})
-"""Tables that Litestream keeps in the databases that it replicates."""
 _PARTS = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index', 'trigger')"
-_FOREIGN = REPLICATION | {driver.REVISION_TABLE}
+_FOREIGN = driver.REPLICATION | {driver.REVISION_TABLE}
 
 
 def require(path: Path) -> None:
@@ -69,14 +67,9 @@ def _foreign(connection: Connection) -> Iterator[str]:
         if ours and row["name"] not in _FOREIGN and not plain:
             yield f"the table {row['name']} is of another kind"
     context = MigrationContext.configure(connection, opts={"include_object": _declared})
-    for change in compare_metadata(context, metadata):
-        yield f"its tables differ from the declared ones: {_said(change)}"
+    for change in cast("list[object]", compare_metadata(context, metadata)):
+        yield f"its tables differ from the declared ones: {str(change)[:100]}"
 
 
 def _declared(_thing: object, name: str | None, kind: str, *_more: object) -> bool:
     return not (kind == "table" and name in _FOREIGN)
-
-
-def _said(change: object) -> str:
-    first = change[0] if isinstance(change, (tuple, list)) and change else change
-    return str(first)[:100]

@@ -185,6 +185,7 @@ class SQLiteDatabase:
         raw = _raw(self._writer)
         require_current(raw)
         self._look_for_company(raw)
+        self._alone = not driver.is_replicated(raw)
         self._watch.begin()  # behind the first read, which made -wal and -shm
 
     async def write(self, work: Callable[[Conn], T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read before they are known
 
@@ -92,7 +92,7 @@ _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 
 def epoch(tx: ReadTx) -> int:
     """How often this database was restored; credentials of another epoch are dead (ruling 24)."""
-    return tx.memo("epoch", lambda: int(cast("Any", tx.row(_EPOCH)).epoch))
+    return tx.memo("epoch", lambda: int(tx.row(_EPOCH).epoch))
 
 
 def alive(tx: ReadTx, credential: Credential) -> bool:
