@@ -82,15 +82,21 @@ def bring_in(file: Path, target: Path, progress: Progress | None = None) -> None
     Raises:
         InvalidError: it is no database, or a damaged one.
     """
+    if not file.is_file():
+        message = f"there is no backup at `{file}`"
+        raise InvalidError(message, hint="name a file that `scoped-mcp backup` made")
     try:
         with contextlib.closing(_untouched(file)) as raw:
             copy(raw, target, progress)
+        short = target.stat().st_size - file.stat().st_size
     except driver.dbapi.DatabaseError as error:
-        trouble = driver.translate(error)
-        if isinstance(error, driver.dbapi.OperationalError) and driver.is_full(error):
-            raise trouble from error
+        if driver.is_full(error):
+            raise driver.translate(error) from error
         message = f"`{file}` is no whole database: {error}"
         raise InvalidError(message, hint="restore from another backup") from error
+    if short > 0 and not _has_wal(file):  # SQLite reads what is not there of a page as zeros
+        message = f"`{file}` is {short} bytes short"
+        raise InvalidError(message, hint="restore from another backup")
 
 
 def copy(raw: driver.Raw, target: Path, progress: Progress | None) -> None:
@@ -193,13 +199,18 @@ def _bare(file: Path) -> driver.Raw:
 
 def _untouched(file: Path) -> driver.Raw:
     """A connection that changes nothing at or beside the file, which may be on a medium to read."""
-    wal = file.with_name(file.name + "-wal")
-    alone = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
+    alone = "" if _has_wal(file) else "&immutable=1"
     name = f"file:{quote(str(file))}?mode=ro{alone}"
     raw = cast("driver.Raw", driver.dbapi.connect(name, uri=True, isolation_level=None))
     raw.execute("PRAGMA trusted_schema = OFF")
     raw.execute("PRAGMA cell_size_check = ON")
     return raw
+
+
+def _has_wal(file: Path) -> bool:
+    """Whether newer writes stand beside the file."""
+    wal = file.with_name(file.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _told(progress: Progress | None) -> Callable[[int, int, int], None] | None:
