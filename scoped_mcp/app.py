@@ -305,7 +305,7 @@ def _embedded(url: str) -> Path:
     """
     if url.startswith("postgres"):
         message = "a PostgreSQL database is copied by its own tools"
-        hint = "pg_dump, pg_restore, then `scoped-mcp restore --in-place`; see docs/backup.md"
+        hint = "pg_dump, pg_restore, `scoped-mcp restore --in-place`: scoped_mcp/docs/backup.md"
         raise InvalidError(message, hint=hint)
     return sqlite_path(url)
 

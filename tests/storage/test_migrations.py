@@ -125,7 +125,7 @@ async def test_a_restored_house_does_not_go_below_its_epochs(database_path: Path
     """Older code knows none, and would let the dead credentials in again."""
     await Scoped.begin_epoch(f"sqlite:///{database_path}")
     before = everything(database_path)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConflictError):
         schema.downgrade(database_path, "0003")
     assert everything(database_path) == before
 

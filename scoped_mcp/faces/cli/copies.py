@@ -43,7 +43,7 @@ def backup(file: File, db: Db = None, *, json: Json = False) -> None:
     The key file is not needed to restore: without it earlier cursors end, and digests of arguments
     in the trail can no longer be compared with what a caller says it sent.
 
-    For a PostgreSQL database use pg_dump; docs/backup.md says how.
+    For a PostgreSQL database use pg_dump; scoped_mcp/docs/backup.md says how.
     """
     read = settings(db)
     with _shown("copying") as progress:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from scoped_mcp.kernel.errors import ConflictError
+
 revision = "0004"
 down_revision = "0003"
 
@@ -23,6 +25,6 @@ def downgrade() -> None:
     restored = "SELECT 1 FROM organisations WHERE epoch > 0 LIMIT 1"
     if op.get_bind().exec_driver_sql(restored).first() is not None:
         message = "the database was restored, and older code would revive its dead credentials"
-        raise RuntimeError(message)
+        raise ConflictError(message, hint="go back with a backup of before, and the older program")
     for table in TABLES:
         op.drop_column(table, "epoch")
