@@ -24,7 +24,7 @@ from scoped_mcp.layers.registry import BeginEpoch
 from scoped_mcp.spine.caller import External
 from scoped_mcp.spine.trace import head_of
 from scoped_mcp.storage import driver
-from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.connection import SQLiteConn
 from tests.conftest import WEEK, Home
 from tests.promises import promise
 from tests.sample import refused
@@ -232,7 +232,7 @@ async def test_verification_names_an_epoch_that_goes_on_from_another_head(house:
                     "UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (forged, hashed, seq)
                 )
                 raw.execute("UPDATE chain_heads SET hash = ?", (hashed,))
-                found = verify(Conn(connection))[1]
+                found = verify(SQLiteConn(connection))[1]
                 named = None if found is None else (found.problem, found.public_id)
                 assert named == (("edited", entry["id"]) if asked else None)
         engine.dispose()
