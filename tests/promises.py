@@ -128,7 +128,11 @@ rules.revocation       no rule forbids a revocation  -- comes with room 5
 == ruling 23
 temporal.back          rolling back is making the opposite change now  -- comes with room 7
 == ruling 24
-temporal.epoch         a restored database has a new credential epoch  -- comes with room 7
+restore.dead           in a restored database every credential is dead, whatever it hangs on
+restore.open           enrolment is open again: the first owner, who issues for users, they on
+restore.before         a token, key or cursor from before the restore is of no use after it
+restore.head           its first entry names the head it continues from, and verification checks it
+restore.beside         a restored copy runs beside the original, and neither opens the other
 == ruling 25
 stream.again           a stream re-authorises at each event  -- there is none yet (HTTP keeps none)
 http.no_stream         HTTP keeps no stream that a revoked token could go on reading
@@ -338,6 +342,13 @@ flow.whole             200 objects land together or, if the last fails, not at a
 faults.disk            a full or read-only disk is named, loses nothing, and is survived
 faults.files           a file replaced, cut or deleted under the server is named; nothing is lost
 faults.killed          what was acknowledged outlives `kill -9`
+
+== issue 5: backup
+backup.online          a backup is the database at one moment, taken while servers write
+backup.whole           it is at its place whole or not at all, its owner's alone, over nothing
+restore.verified       a damaged or tampered backup is refused, named, and leaves nothing behind
+restore.schema         a backup of an older schema is brought up, one of a newer is refused
+backup.replica         a replica made of pages and WAL frames holds what was acknowledged
 """
 
 

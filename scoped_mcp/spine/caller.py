@@ -69,6 +69,7 @@ class Caller:
         toolsets: What its credential may use; "all" means every toolset.
         expires_at: When its credential ends.
         ends_at: When the first ends of its credential and those that came before it.
+        epoch: In which epoch of the organisation its credential was issued.
         house: Whether it is the house itself, which no credential can be.
     """
 
@@ -88,6 +89,7 @@ class Caller:
     environment: EnvironmentId | None = None
     expires_at: datetime | None = None
     ends_at: datetime | None = None
+    epoch: int = 0
     house: bool = False
 
     @property

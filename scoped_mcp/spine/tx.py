@@ -215,8 +215,9 @@ class ReadTx:
         return unseal(self._context.secret, self.binding(binding), cursor)
 
     def binding(self, filters: object) -> bytes:
-        """What a cursor is bound to."""
-        return canonical.encode([self.caller.principal, self.operation.name, filters])
+        """What a cursor is bound to; after a restore, what it points at may be another thing."""
+        caller = self.caller
+        return canonical.encode([caller.principal, caller.epoch, self.operation.name, filters])
 
     def _open(self, kind: Bound, row: Any) -> Any:  # noqa: ANN401 - a row of `everything`
         entity = open_envelope(kind.kind, row.content)

@@ -157,15 +157,19 @@ class SQLiteDatabase:
         self._company_until = 0.0
 
     @classmethod
-    async def open(cls, path: Path) -> SQLiteDatabase:
+    async def open(cls, path: Path, *, alone: bool = False) -> SQLiteDatabase:
         """Open an existing database whose schema is this code's.
+
+        Args:
+            path: Its file.
+            alone: Whether no other process may have it open meanwhile.
 
         Raises:
             InvalidError: there is no such file, its schema is another one, or a second process may
                 not open it with this version of SQLite.
         """
         _require_usable(path)
-        presence = Presence.enter(path)
+        presence = Presence.enter(path, alone=alone)
         self = cls(path, presence)
         try:
             for link in (self._writer, *self._readers):
@@ -183,6 +187,7 @@ class SQLiteDatabase:
         raw = _raw(self._writer)
         require_current(raw)
         self._look_for_company(raw)
+        self._alone = not driver.is_replicated(raw)
         self._watch.begin()  # behind the first read, which made -wal and -shm
 
     async def write(self, work: Callable[[Conn], T], *, beside: bool = False) -> T:  # noqa: ARG002 - one writer

@@ -69,6 +69,11 @@ class Address:
         return cls(conninfo, schema, clear)
 
     @property
+    def database(self) -> str:
+        """The name of the database in which the schema is."""
+        return str(conninfo_to_dict(self.conninfo).get("dbname", ""))
+
+    @property
     def identity(self) -> str:
         """A short name of this place, the same in every process: for the file of its key."""
         known = conninfo_to_dict(self.conninfo)

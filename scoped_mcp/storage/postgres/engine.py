@@ -100,14 +100,18 @@ class PostgresDatabase:
         self._reading = 0
 
     @classmethod
-    async def open(cls, address: Address) -> PostgresDatabase:
+    async def open(cls, address: Address, *, alone: bool = False) -> PostgresDatabase:
         """Open an existing database whose schema is this code's.
+
+        Args:
+            address: Where it is.
+            alone: Whether no other process may have it open meanwhile.
 
         Raises:
             InvalidError: there is no such schema, or the role could get past what guards it.
             InternalError: its schema is another revision, or it cannot be reached.
         """
-        presence = await asyncio.to_thread(Presence.enter, address)
+        presence = await asyncio.to_thread(Presence.enter, address, alone=alone)
         self = cls(address, presence)
         try:
             await asyncio.to_thread(self._pool.open, wait=True, timeout=WAIT_SECONDS)

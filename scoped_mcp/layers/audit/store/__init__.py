@@ -8,6 +8,16 @@ from scoped_mcp.layers.audit.store.entries import (
     sponsors_of,
     visible,
 )
-from scoped_mcp.layers.audit.store.verify import Finding, verify
+from scoped_mcp.layers.audit.store.verify import Finding, require, verify
 
-__all__ = ["Finding", "conceals", "find", "page", "sees_all", "sponsors_of", "verify", "visible"]
+__all__ = [
+    "Finding",
+    "conceals",
+    "find",
+    "page",
+    "require",
+    "sees_all",
+    "sponsors_of",
+    "verify",
+    "visible",
+]
