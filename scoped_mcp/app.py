@@ -327,7 +327,7 @@ def _spine(  # noqa: PLR0913 - the composition root composes
 
 
 def _keyed(origin: Origin, key: str | None) -> Origin:
-    return replace(origin, key=key or origin.key)
+    return replace(origin, key=key) if key else origin
 
 
 def _key_path(place: Place, settings: Settings) -> Path:

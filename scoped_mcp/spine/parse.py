@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -56,8 +57,8 @@ def of_command(
     """A request from a command built in Python: the same checks as from JSON."""
     given = command.model_dump(mode="python", exclude_unset=True)
     operation = operation_of(type(command))
-    asked = _parse(operation, _plain(given), token, origin, limits)
-    return replace(asked, name=operation.name)
+    request = partial(Request, token, origin, operation, name=operation.name)
+    return _parse(operation, _plain(given), limits, request)
 
 
 def of_call(
@@ -72,8 +73,8 @@ def of_call(
     if not isinstance(arguments, Mapping):
         refusal = InvalidError("the arguments must be a JSON object", hint=_accepts(operation))
         return Request(token, origin, operation, None, b"", refusal, name=name)
-    asked = dict(cast("Mapping[str, Any]", arguments))
-    return replace(_parse(operation, asked, token, origin, limits), name=name)
+    request = partial(Request, token, origin, operation, name=name)
+    return _parse(operation, cast("Mapping[str, Any]", arguments), limits, request)
 
 
 def unknown(request: Request) -> NotFoundError:
@@ -102,11 +103,11 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 def _parse(
     operation: Operation,
-    given: dict[str, Any],
-    token: Proof | None,
-    origin: Origin,
+    given: Mapping[str, Any],
     limits: Limits,
+    request: Callable[..., Request],
 ) -> Request:
+    """The request that all but its arguments are known of, with these."""
     given = {k: v for k, v in given.items() if v is not None or k not in operation.optional}
     try:
         arguments = canonical.encode(given, limits.object_depth + 3)
@@ -115,17 +116,17 @@ def _parse(
         refusal = InvalidError(
             f"the arguments cannot be kept: {_safe(error)}", hint=_plain_hint(limits)
         )
-        return Request(token, origin, operation, None, b"", refusal, _known(operation, field))
+        return request(None, b"", refusal, _known(operation, field))
     if len(arguments) > limits.request_bytes:
         message = f"the request is {len(arguments)} bytes, the limit is {limits.request_bytes}"
         refusal = InvalidError(message, hint="send less at once")
-        return Request(token, origin, operation, None, b"", refusal)
+        return request(None, b"", refusal)
     try:
         command = operation.command.model_validate_json(_exactly(arguments))
     except ValidationError as error:
         at, refusal = _explain(operation, error)
-        return Request(token, origin, operation, None, arguments, refusal, at)
-    return Request(token, origin, operation, command, arguments)
+        return request(None, arguments, refusal, at)
+    return request(command, arguments)
 
 
 def _exactly(arguments: bytes) -> bytes:

@@ -63,13 +63,14 @@ class Outcome:
     """What became of a request: a view, or a refusal already traced.
 
     Attributes:
-        authority: The authority number under which its caller was authenticated.
+        anew: The authority number under which its caller was authenticated, if it was not
+            remembered.
     """
 
     caller: Caller | None
     view: View | None = None
     refusal: ScopedError | None = None
-    authority: int = 0
+    anew: int | None = None
 
 
 @dataclass
@@ -78,6 +79,7 @@ class Look:
 
     outcome: Outcome
     record: Record
+    authority: int
     now: datetime
 
 
@@ -191,8 +193,8 @@ class Spine:
             failure.hint = "try again; if it persists, give the operator the entry's id"
             await self._trace_failure(request, failure)
             raise failure from error
-        if request.token is not None and outcome.caller is not None:
-            self._callers.keep(request.token, outcome.caller, outcome.authority)  # it is committed
+        if outcome.anew is not None and request.token is not None:  # and it is committed
+            self._callers.keep(request.token, cast("Caller", outcome.caller), outcome.anew)
         if outcome.refusal is not None:
             raise outcome.refusal
         return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
@@ -210,7 +212,7 @@ class Spine:
         context, head = self._begin(conn)
         tx = self._root(context, request)
         try:
-            self._authenticate(tx, request, head)  # 1
+            anew = self._authenticate(tx, request, head)  # 1
         except UnauthenticatedError as refusal:
             return self._unknown_caller(context, head, request, refusal)
         kept = len(tx.record.changes)
@@ -222,12 +224,12 @@ class Spine:
             forget(context, tx.record, kept)
             trace.write(context, head, request.origin, refusal)  # 7
             refusal.entry = tx.record.public_id
-            return Outcome(context.caller, refusal=refusal, authority=head.authority)
+            return Outcome(context.caller, refusal=refusal, anew=anew)
         conn.release("step")
         note_use(tx)
         trace.write(context, head, request.origin, None)  # 7 and 8
         repeat.remember(tx, request, stamp(context.now))
-        return Outcome(context.caller, view=view, authority=head.authority)
+        return Outcome(context.caller, view=view, anew=anew)
 
     def _begin(self, conn: Conn) -> tuple[Context, Head]:
         """Order is taken: read the clock, never behind the newest entry (ruling 55)."""
@@ -259,21 +261,26 @@ class Spine:
         context.records.append(record)
         return record
 
-    def _authenticate(self, tx: WriteTx, request: Request, head: Head) -> None:
-        """1: token → caller. The house has no token, and no token is the house's."""
+    def _authenticate(self, tx: WriteTx, request: Request, head: Head) -> int | None:
+        """1: token → caller. The house has no token, and no token is the house's.
+
+        What comes back is the authority number, where the caller was not remembered.
+        """
         context = tx._context  # noqa: SLF001 - the spine fills in what handlers only read
         if request.token is None:
             key = tx.key(self.house.principal)
             context.caller = the_house(self.house, key or 0)
-            return
-        if ports.open_session is None or ports.session is None:
+            return None
+        if ports.authenticate is None or ports.open_session is None or ports.session is None:
             raise unauthenticated()
-        caller = context.caller = self._callers.behind(request.token, tx, head.authority)
+        known = self._callers.known(request.token, tx, head.authority)
+        caller = context.caller = known or ports.authenticate(tx, request.token)
         if caller.session is None:
             opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
             opener = WriteTx(context, opening, tx.record)
             context.caller = ports.open_session(opener, caller, request.origin)
         self._seen.note(tx)
+        return None if known else head.authority
 
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""
@@ -358,17 +365,17 @@ class Spine:
         except UnauthenticatedError:
             return None
         except ScopedError as refusal:
-            outcome = Outcome(context.caller, refusal=refusal, authority=head.authority)
+            outcome = Outcome(context.caller, refusal=refusal)
         else:
-            outcome = Outcome(context.caller, view=view, authority=head.authority)
-        return Look(outcome, tx.record, context.now)
+            outcome = Outcome(context.caller, view=view)
+        return Look(outcome, tx.record, head.authority, context.now)
 
     def _confirm(self, conn: Conn, request: Request, look: Look) -> Outcome | None:
         context, head = self._begin(conn)
         tx = self._root(context, request)
-        self._authenticate(tx, request, head)
+        anew = self._authenticate(tx, request, head)
         ran_out = any(expired(tx, look.now, context.now) for expired in ports.expired)
-        if head.authority != look.outcome.authority or ran_out:
+        if head.authority != look.authority or ran_out:
             return None
         record = tx.record
         record.asked, record.rules = look.record.asked, look.record.rules
@@ -381,5 +388,5 @@ class Spine:
             look.outcome.refusal.entry = record.public_id
         else:
             note_use(tx)
-        look.outcome.caller = context.caller
+        look.outcome.caller, look.outcome.anew = context.caller, anew
         return look.outcome
