@@ -218,6 +218,7 @@ embedded.files         files are their owner's alone
 batch.replay           a lost batch is replayed one by one: only the culprit fails
 batch.cancelled        cancelled while queued is skipped, once started it commits
 batch.exceptions       no exception hangs its caller
+storage.changed        a commit of this or another process is told to who waits, and nothing of it
 batch.company          several processes share a file; an old SQLite keeps the second one out
 == ruling 59
 numbers.kept           what JSON cannot keep exactly is invalid, with its path
