@@ -42,6 +42,19 @@ readme.core            an issued token holds `core` unless told otherwise; the f
 readme.root            no role, root owner included, opens the private data of another
 readme.jwt             JWTs of the configured issuer are accepted for who is linked to it
 
+== README: Following resources
+subscription.told      what changed is told by its address alone, and only where the answer changed
+subscription.unseen    nothing is told of what the caller may not see
+subscription.read      subscribing is a read: the same rights, and one answer for what is not there
+subscription.gone      what is gone is told once, however it went, and then never more
+subscription.entries   one entry opens a subscription and one ends it; looks leave none
+subscription.trail     the trail can be followed, and following it is not in it
+subscription.time      what use alone moves is not told, what time ends is
+subscription.limit     so many a credential and no more: `limited`, naming the limit
+subscription.company   what one process changes is told by another
+subscription.stop      `serve` ends in time with streams open, and they end in order
+subscription.load      many changes are one notification; many subscribers cost no growing memory
+
 == README: The command line
 cli.json               `--json` everywhere; exit codes: 0 done, 1 refused or failed, 2 wrong usage
 cli.call               any operation, as the principal of the token; `-` reads standard input
@@ -130,8 +143,9 @@ temporal.back          rolling back is making the opposite change now  -- comes 
 == ruling 24
 temporal.epoch         a restored database has a new credential epoch  -- comes with room 7
 == ruling 25
-stream.again           a stream re-authorises at each event  -- there is none yet (HTTP keeps none)
-http.no_stream         HTTP keeps no stream that a revoked token could go on reading
+stream.again           a stream re-authorises at each event and at least every 15 s
+stream.revoked         a token revoked by another process is told nothing more on an open stream
+http.no_stream         HTTP keeps no stream but the one that looks at its credential again
 == ruling 26
 share.levels           READ, WRITE, ADMIN are what the table says, for every direct member
 share.below            members of a scope below read
@@ -243,6 +257,7 @@ sample.owner           every example runs for its owner
 sample.stranger        for a stranger it answers as if nothing were there, with one entry
 == ruling 66
 eras.same              both eras and transports serve the same catalogue
+eras.subscriptions     stdio in both eras and HTTP 2026-07-28 have subscriptions, and say so
 == ruling 67
 environment.states     the states of an environment and their legal moves
 == ruling 68
@@ -290,7 +305,7 @@ scopes.sharing         only the owner shares, as a contributor; admins of the sc
 scopes.agree           `access()`, the list filter and the model agree
 == layers 4 hard
 scopes.revoked         revocation bites the very next call, also mid-list
-scopes.streams         ... in open subscriptions  -- there are none yet
+scopes.streams         ... in open subscriptions
 scopes.expiry          expiry passing between two calls
 scopes.viewer          a viewer trying everything
 scopes.archived        archived is invisible to members, with all below

@@ -48,11 +48,13 @@ class Follows:
     """Opens, looks, ends.
 
     Attributes:
+        tick: Seconds between two moments at which looks may begin.
         every: Seconds from one look at everything to the next.
         within: Seconds after which who could not be authorised again is not followed any more.
     """
 
     def __init__(self, spine: Spine) -> None:
+        self.tick = TICK
         self.every = EVERY
         self.within = WITHIN
         self._spine = spine
@@ -215,7 +217,7 @@ class Follows:
         try:
             async with asyncio.timeout_at(due):
                 heard = await self._spine.database.changed(heard)
-                await asyncio.sleep(TICK - loop.time() % TICK)
+                await asyncio.sleep(self.tick - loop.time() % self.tick)
         except TimeoutError:
             return heard, _ALL  # time alone may have changed everything
         return heard, came_to
