@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -20,13 +20,14 @@ from scoped_mcp.spine.caller import External, Origin
 from scoped_mcp.spine.declare import Operation
 from scoped_mcp.spine.follow import End, Follows, Stream, looks, watch
 from scoped_mcp.spine.ports import ports
-from tests.conftest import START, Home
+from tests.conftest import START, FixedClock, Home
 from tests.promises import promise
 
 BOUND = 10.0
 NOTE = {"type": "note", "data": {"n": 0}}
 ABSENT = "obj_zzzzzzzzzzzzzzzz"
 TICK = 0.02
+pytestmark = pytest.mark.usefixtures("follows")
 
 
 @pytest.fixture
@@ -103,9 +104,7 @@ async def scope_of(owner: Session, house: Home, *members: str) -> str:
 
 
 @promise("subscription.told")
-async def test_a_change_is_told_by_name_alone(
-    house: Home, follows: Follows, alice: Session
-) -> None:
+async def test_a_change_is_told_by_name_alone(house: Home, alice: Session) -> None:
     one, other = await made(alice), await made(alice)
     async with following(house, house.token("alice"), one, other) as stream:
         await change(alice, other)
@@ -116,7 +115,7 @@ async def test_a_change_is_told_by_name_alone(
 
 @promise("subscription.told")
 async def test_what_does_not_change_the_answer_is_not_told(
-    house: Home, follows: Follows, alice: Session, bob: Session
+    house: Home, alice: Session, bob: Session
 ) -> None:
     one, mark = await made(alice), await made(alice)
     async with following(house, house.token("alice"), one, mark) as stream:
@@ -134,21 +133,12 @@ async def test_many_changes_are_told_once_until_it_is_taken(
     async with following(house, house.token("alice"), one, mark) as stream:
         for n in range(1, 31):
             await change(alice, one, n)
-        async with asyncio.timeout(BOUND):
-            while stream.follows[one].seen != await now(follows, stream, one):
-                await asyncio.sleep(0)
+        await follows._pass((0, 0))
         await change(alice, mark)
         assert [await told(stream), await told(stream)] == [one, mark]
 
 
-async def now(follows: Follows, stream: Stream, key: str) -> looks.Found:
-    (found,) = await follows._looks([stream.follows[key]])
-    return found
-
-
-async def test_who_follows_the_same_thing_again_is_told_once(
-    house: Home, follows: Follows, alice: Session
-) -> None:
+async def test_who_follows_the_same_thing_again_is_told_once(house: Home, alice: Session) -> None:
     one, mark = await made(alice), await made(alice)
     async with following(house, house.token("alice"), one, one, mark) as stream:
         await change(alice, one)
@@ -158,9 +148,7 @@ async def test_who_follows_the_same_thing_again_is_told_once(
         assert len(await ended(house)) == 1
 
 
-async def test_what_is_dropped_is_told_no_more(
-    house: Home, follows: Follows, alice: Session
-) -> None:
+async def test_what_is_dropped_is_told_no_more(house: Home, alice: Session) -> None:
     one, mark = await made(alice), await made(alice)
     async with following(house, house.token("alice"), one, mark) as stream:
         stream.tell(one)
@@ -175,7 +163,7 @@ async def test_what_is_dropped_is_told_no_more(
 
 @promise("subscription.trail")
 async def test_the_trail_is_followed_without_its_own_reading(
-    house: Home, follows: Follows, alice: Session, bob: Session
+    house: Home, alice: Session, bob: Session
 ) -> None:
     mark = await made(alice)
     async with following(house, house.token("alice"), mark) as stream:
@@ -216,52 +204,49 @@ async def test_what_use_alone_moves_is_not_told_and_what_time_ends_is(
 # --- what is gone
 
 
-async def _deleted(house: Home, alice: Session, one: str, scope: str) -> None:
-    await alice.call("object.delete", {"id": one})
-
-
-async def _unshared(house: Home, alice: Session, one: str, scope: str) -> None:
-    await alice.call("object.unshare", {"object": one, "scope": scope})
-
-
-async def _left(house: Home, alice: Session, one: str, scope: str) -> None:
-    asked = {"scope": scope, "principal": house.id("bob")}
-    await alice.call("scope.remove_member", asked)
-
-
-async def _archived(house: Home, alice: Session, one: str, scope: str) -> None:
-    await alice.call("scope.set_state", {"id": scope, "state": "archived"})
+LOSSES = {
+    "deleted": ("object.delete", {"id": "one"}),
+    "unshared": ("object.unshare", {"object": "one", "scope": "scope"}),
+    "left": ("scope.remove_member", {"scope": "scope", "principal": "bob"}),
+    "archived": ("scope.set_state", {"id": "scope", "state": "archived"}),
+}
+BACK = {
+    "deleted": ("object.restore", {"id": "one"}),
+    "unshared": ("object.share", {"object": "one", "scope": "scope"}),
+    "left": ("scope.add_member", {"scope": "scope", "principal": "bob", "role": "viewer"}),
+    "archived": ("object.update", {"id": "one", "data": {"n": 2}}),
+}
 
 
 @promise("subscription.gone", "scopes.streams")
-@pytest.mark.parametrize("lose", [_deleted, _unshared, _left, _archived])
+@pytest.mark.parametrize("how", LOSSES)
 async def test_what_is_gone_is_told_once_however_it_went_and_then_never_more(
-    house: Home, follows: Follows, alice: Session, bob: Session, lose: Callable[..., Any]
+    house: Home, alice: Session, bob: Session, how: str
 ) -> None:
     scope = await scope_of(alice, house, "bob")
     one, mark = await made(alice), await made(bob)
     await alice.call("object.share", {"object": one, "scope": scope})
+    named = {"one": one, "scope": scope, "bob": house.id("bob")}
+
+    async def do(operation: str, arguments: dict[str, Any]) -> None:
+        await alice.call(operation, {k: named.get(str(v), v) for k, v in arguments.items()})
+
     async with following(house, house.token("bob"), one, mark) as stream:
         await change(alice, one)
         assert await told(stream) == one
-        await lose(house, alice, one, scope)
+        await do(*LOSSES[how])
         assert await told(stream) == one
         (closing,) = await ended(house)
-        if lose is _deleted:
-            await alice.call("object.restore", {"id": one})
-        elif lose is _unshared:
-            await alice.call("object.share", {"object": one, "scope": scope})
-        if lose is not _deleted:
-            await change(alice, one, 2)
+        await do(*BACK[how])
         await change(bob, mark)
         assert await told(stream) == mark
-    assert closing["principal"] == house.id("bob")
+    detail = await bob.call("audit.get", {"id": closing["id"]})
+    assert (detail["principal"], detail["asked"]) == (house.id("bob"), {"ended": "gone"})
 
 
-async def test_a_stream_ends_with_the_last_that_it_followed(
-    house: Home, follows: Follows, alice: Session
-) -> None:
-    scope = await scope_of(alice, house, *[(await house.user("bob")) and "bob"])
+@pytest.mark.usefixtures("bob")
+async def test_a_stream_ends_with_the_last_that_it_followed(house: Home, alice: Session) -> None:
+    scope = await scope_of(alice, house, "bob")
     one = await made(alice)
     await alice.call("object.share", {"object": one, "scope": scope})
     async with (
@@ -276,8 +261,9 @@ async def test_a_stream_ends_with_the_last_that_it_followed(
 
 
 @promise("subscription.read")
+@pytest.mark.usefixtures("mallory")
 async def test_what_is_absent_and_what_is_invisible_cannot_be_followed_alike(
-    house: Home, follows: Follows, alice: Session, mallory: Session
+    house: Home, alice: Session
 ) -> None:
     one = await made(alice)
     async with following(house, house.token("mallory")) as stream:
@@ -308,38 +294,39 @@ async def test_what_is_lost_while_it_is_opened_is_refused_and_ended(
 # --- who it is
 
 
-async def _stopped(house: Home, alice: Session) -> None:
-    await alice.call("agent.stop", {"id": house.id("helper")})
-
-
-async def _suspended(house: Home, alice: Session) -> None:
-    await house.root.call("principal.suspend", {"id": house.id("helper")})
-
-
-async def _sponsor_suspended(house: Home, alice: Session) -> None:
-    await house.root.call("principal.suspend", {"id": house.id("alice")})
-
-
-async def _expired(house: Home, alice: Session) -> None:
-    house.clock.advance(8 * 86_400)
+ENDS = {
+    "stopped": ("alice", "agent.stop", "helper"),
+    "suspended": ("root", "principal.suspend", "helper"),
+    "sponsor": ("root", "principal.suspend", "alice"),
+    "expired": ("", "", ""),
+}
 
 
 @promise("stream.again", "scopes.streams")
-@pytest.mark.parametrize("end", [_stopped, _suspended, _sponsor_suspended, _expired])
+@pytest.mark.parametrize("how", ENDS)
 async def test_a_credential_that_works_no_more_is_told_nothing(
-    house: Home, follows: Follows, alice: Session, end: Callable[..., Any]
+    house: Home, follows: Follows, alice: Session, how: str
 ) -> None:
     one, robot = await made(alice), await house.agent("helper", of=alice)
     scope = await scope_of(alice, house, "helper")
     await alice.call("object.share", {"object": one, "scope": scope})
     follows.every = 0.05
     async with following(house, house.token("helper"), one) as stream:
+        await stream.open("me", "whoami", {})
         assert (await robot.call("object.get", {"id": one}))["version"] == 1
         await change(alice, one)
-        assert await told(stream) == one
-        await end(house, alice)
+        async with asyncio.timeout(BOUND):
+            async for key in stream:
+                assert key == one
+                break
+        who, operation, whom = ENDS[how]
+        if who:
+            await {"alice": alice, "root": house.root}[who].call(operation, {"id": house.id(whom)})
+        else:
+            house.clock.advance(8 * 86_400)
         assert await over(stream) is End.UNAUTHENTICATED
         (closing,) = await ended(house)
+        assert len(await entries(house, "whoami.unsubscribe")) == 1
         assert await refused(stream, "object.get", id=one) == "unauthenticated"
     (opening,) = await entries(house, "object.subscribe")
     assert opening["principal"] == house.id("helper")
@@ -348,9 +335,7 @@ async def test_a_credential_that_works_no_more_is_told_nothing(
 
 
 @promise("subscription.read")
-async def test_limits_of_a_credential_hold_for_what_it_follows(
-    house: Home, follows: Follows, alice: Session
-) -> None:
+async def test_limits_of_a_credential_hold_for_what_it_follows(house: Home, alice: Session) -> None:
     inside = (await alice.call("environment.spawn", {"name": "in"}))["id"]
     one = await made(alice, environment=inside)
     out = (await alice.call("environment.spawn", {"name": "out"}))["id"]
@@ -369,7 +354,7 @@ async def test_limits_of_a_credential_hold_for_what_it_follows(
 
 @promise("subscription.entries")
 async def test_one_entry_opens_and_one_ends_and_looks_leave_none(
-    house: Home, follows: Follows, alice: Session
+    house: Home, alice: Session
 ) -> None:
     one = await made(alice)
     before = len((await house.root.call("audit.list", {"limit": 100}))["items"])
@@ -408,12 +393,10 @@ async def test_whoever_gives_up_while_it_is_opened_leaves_both_entries(
 
 
 @pytest.fixture
-async def small(database_path: Any, template: Any) -> AsyncIterator[Scoped]:
+async def small(database_path: Any) -> AsyncIterator[Scoped]:
     """The same house with room for two subscriptions a credential."""
     url = f"sqlite:///{database_path}"
     settings = Settings(db=url, limits=Limits(subscriptions=2))
-    from tests.conftest import FixedClock
-
     async with Scoped.open(url, clock=FixedClock(), settings=settings) as scoped:
         yield scoped
 
@@ -453,6 +436,13 @@ def test_an_external_identity_is_one_holder_whatever_proves_it() -> None:
 # --- the server
 
 
+async def test_work_that_is_cancelled_is_forgotten(follows: Follows) -> None:
+    task = follows.task(asyncio.sleep(BOUND))
+    task.cancel()
+    await follows.close()
+    assert follows._tasks == set()
+
+
 async def test_stopping_ends_all_and_refuses_what_is_new(
     house: Home, follows: Follows, alice: Session
 ) -> None:
@@ -488,9 +478,8 @@ async def test_who_cannot_be_authorised_again_in_time_is_not_followed_any_more(
     one = await made(alice)
     monkeypatch.setattr(watch, "AGAIN", 0.01)
     follows.every, follows.within = 0.05, 0.2
-    async with following(house, house.token("alice"), one) as stream:
-        async with follows._turn:  # no look gets its turn
-            assert await over(stream) is End.UNANSWERED
+    async with following(house, house.token("alice"), one) as stream, follows._turn:
+        assert await over(stream) is End.UNANSWERED  # no look gets its turn
     assert len(await ended(house)) == 1
 
 
@@ -501,9 +490,10 @@ async def test_trouble_of_the_database_tells_nothing_and_is_outlived(
     monkeypatch.setattr(watch, "AGAIN", 0.01)
     tried = asyncio.Event()
 
-    def failing(_conn: Any) -> Any:
+    def failing(*_anything: Any, **_named: Any) -> Any:
         tried.set()
-        raise InternalError("the disk is away", retry=True)
+        message = "the disk is away"
+        raise InternalError(message, retry=True)
 
     async with following(house, house.token("alice"), one) as stream:
         with monkeypatch.context() as patch:
@@ -512,16 +502,15 @@ async def test_trouble_of_the_database_tells_nothing_and_is_outlived(
             await asyncio.wait_for(tried.wait(), BOUND)
         assert await told(stream) == one
         with monkeypatch.context() as patch:
-            patch.setattr(looks, "trace_end", lambda *_a, **_n: failing(None))
+            patch.setattr(looks, "trace_end", failing)
             stream.close()
-            while follows._tasks:
-                await asyncio.sleep(0)
+            await asyncio.wait(follows._tasks)
     assert (follows._held, await entries(house, "object.unsubscribe")) == ({}, [])
     await spine.alive()
 
 
 async def test_a_look_that_fails_ends_nothing_and_hinders_nobody(
-    house: Home, follows: Follows, alice: Session, monkeypatch: pytest.MonkeyPatch
+    house: Home, alice: Session
 ) -> None:
     one, mark = await made(alice), await made(alice)
     async with following(house, house.token("alice"), one, mark) as stream:
@@ -547,7 +536,7 @@ def _operation(one: Operation | None) -> Operation:
 
 
 async def test_the_lens_decides_what_has_changed(
-    house: Home, follows: Follows, alice: Session, monkeypatch: pytest.MonkeyPatch
+    house: Home, alice: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def masked(view: Any, _caller: Any) -> Any:
         if isinstance(view, ObjectView):
