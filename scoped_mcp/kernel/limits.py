@@ -27,6 +27,7 @@ class Limits:
         imports: Imports of one environment.
         snapshot_objects: Objects in one snapshot.
         promotion_seconds: How long a promotion waits for its reviewers.
+        subscriptions: What one credential may follow at once, in one server process.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -45,4 +46,5 @@ class Limits:
     imports: int = 1_000
     snapshot_objects: int = 10_000
     promotion_seconds: int = 7 * DAY
+    subscriptions: int = 100
     failures_a_minute: int = 600

@@ -64,6 +64,9 @@ class View(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fleeting: ClassVar[frozenset[str]] = frozenset()
+    """Fields that use alone moves (ruling 18): who follows what it shows is not told of them."""
+
 
 V_co = TypeVar("V_co", bound=View, covariant=True)
 
@@ -124,6 +127,7 @@ class Operation:
         toolset: Which toolset shows it.
         title: What a person reads on a button.
         pooled: Whether it is a long read and runs on a snapshot.
+        trail: Whether it reads the trail, so that any entry may change what it answers.
         tool: Whether faces show it.
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
@@ -154,6 +158,7 @@ class Operation:
     authority: Authority | None = None
     pinned: bool = False
     beside: bool = False
+    trail: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -188,6 +193,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     authority: Authority | None = None,
     pinned: bool = False,
     beside: bool = False,
+    trail: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -218,6 +224,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             authority=authority,
             pinned=pinned,
             beside=beside or effect is Effect.READ,
+            trail=trail,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)

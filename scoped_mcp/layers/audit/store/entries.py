@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scoped_mcp.layers.audit.model import ListEntries
     from scoped_mcp.spine.tx import ReadTx
 
+READING = ("audit.list", "audit.get", "audit.subscribe", "audit.unsubscribe")
 _ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
 _POSITION = select(entries.c.id).where(entries.c.public_id == bindparam("public_id"))
 
@@ -75,7 +76,7 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
     if cmd.session is not None:
         found = found.where(entries.c.session == (tx.key(cmd.session) or 0))
     if cmd.operation is None:
-        found = found.where(entries.c.operation.not_in(("audit.list", "audit.get")))
+        found = found.where(entries.c.operation.not_in(READING))
     else:
         found = found.where(entries.c.operation == cmd.operation)
     if cmd.outcome is not None:
