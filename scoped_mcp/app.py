@@ -148,7 +148,8 @@ class Scoped:
             spine = _spine(database, house, path, settings, clock, entropy)
             if await database.read(registry.unregistered):
                 await spine.run_as_house(registry.RegisterKinds())
-            yield cls(spine, settings)
+            async with spine.workshop:
+                yield cls(spine, settings)
         finally:
             await database.close()
 

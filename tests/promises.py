@@ -112,7 +112,12 @@ lens.masks             what is masked is decided at step 2  -- comes with redact
 parse.traced           what does not parse is traced with field and code, never the value
 == ruling 17
 slow.arrays            an array over 2,000 items is one value in a diff
-slow.prepare           slow work is prepared before step 1  -- no operation declares it yet
+slow.prepare           slow work is prepared before step 1, on a snapshot, in another process
+slow.nobody_waits      while two documents of 1 MiB are compared or merged, others' calls go on
+slow.moved             what was prepared of other versions counts for nothing
+slow.budget            preparing beyond its budget is refused, names the limit, and stores nothing
+slow.ended             who leaves ends its work; a killed process is replaced; closing ends all
+slow.diffs             two documents of any size are compared as deep as two small ones
 == ruling 18
 last_seen              last use is written once a minute, without version or trace
 == ruling 19

@@ -27,6 +27,8 @@ class Limits:
         imports: Imports of one environment.
         snapshot_objects: Objects in one snapshot.
         promotion_seconds: How long a promotion waits for its reviewers.
+        prepare_seconds: How long preparing the work of one call may take, beside its transaction.
+        prepare_bytes: Contents that one call may merge or compare.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -45,4 +47,6 @@ class Limits:
     imports: int = 1_000
     snapshot_objects: int = 10_000
     promotion_seconds: int = 7 * DAY
+    prepare_seconds: float = 20
+    prepare_bytes: int = 64 * 1_048_576
     failures_a_minute: int = 600

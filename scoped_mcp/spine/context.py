@@ -70,6 +70,8 @@ class Context:
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})
     memo: dict[Any, Any] = field(default_factory=lambda: {})
+    prepared: dict[Any, Any] = field(default_factory=lambda: {})
+    inline: int = 0
 
     def name(self, record: Record) -> str:
         """The id of a record's entry, drawn when its caller is known: from that stream (68)."""

@@ -21,6 +21,7 @@ from scoped_mcp.kernel.ids import Id
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
+    from scoped_mcp.spine.work import Prepared
 
 
 class Access(IntEnum):
@@ -104,6 +105,7 @@ class Earlier:
 
 C = TypeVar("C", bound=Command[Any])
 Handler = Callable[[Any, Any], View]
+Prepare = Callable[[Any, Any], "Prepared"]
 Again = Callable[[Any, Any, Earlier], View]
 
 
@@ -128,6 +130,7 @@ class Operation:
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
+        prepare: What slow work it will ask for (ruling 17), asked on a snapshot before step 1.
         again: How a repetition reads the result anew (ruling 19), from the transaction, the command
             and the earlier call; None where the result showed a token.
     """
@@ -151,6 +154,7 @@ class Operation:
     instance: Access
     authority: Authority | None = None
     pinned: bool = False
+    prepare: Prepare | None = None
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -184,6 +188,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     instance: Access = Access.NONE,
     authority: Authority | None = None,
     pinned: bool = False,
+    prepare: Prepare | None = None,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -213,6 +218,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             instance=instance,
             authority=authority,
             pinned=pinned,
+            prepare=prepare,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)

@@ -3,6 +3,7 @@
 `Spine.run(command, token)` does, in this order:
 
     0  parse       raw arguments → command; what does not parse is traced, never its value
+    0  prepare     slow pure work, on a snapshot and in another process (ruling 17)
     1  authenticate  token → caller, read in this transaction
     2  authorise   every id of the command: enough access, or `not_found` / `denied`; then the rules
     3  guard       guards that extensions hang here may refuse
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -31,16 +32,19 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.spine import parse, repeat, trace
+from scoped_mcp.spine import parse, prepare, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
+from scoped_mcp.spine.outcome import Look, Outcome
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
+from scoped_mcp.spine.work import UnpreparedError
+from scoped_mcp.spine.workshop import Workshop
 from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
@@ -63,25 +67,6 @@ _NEW = upsert(last_seen)
 _SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
 
 
-@dataclass
-class Outcome:
-    """What became of a request: a view, or a refusal already traced."""
-
-    caller: Caller | None
-    view: View | None = None
-    refusal: ScopedError | None = None
-
-
-@dataclass
-class Look:
-    """What a pooled read saw, and how far it may be believed."""
-
-    outcome: Outcome
-    record: Record
-    authority: int
-    now: datetime
-
-
 class Spine:
     """The one path over one organisation's database."""
 
@@ -98,6 +83,7 @@ class Spine:
         self.database = database
         self.house = house
         self.limits = limits
+        self.workshop = Workshop(limits.prepare_seconds)
         self._secret = secret
         self._clock = clock
         self._entropy = entropy
@@ -173,10 +159,7 @@ class Spine:
         if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise unauthenticated()
         try:
-            if request.operation is not None and request.operation.pooled:
-                outcome = await self._pooled(request)
-            else:
-                outcome = await self.database.write(lambda conn: self._perform(conn, request))
+            outcome = await prepare.through(request, self._foresee, self._go, self.workshop)
         except ScopedError as error:
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -191,6 +174,18 @@ class Spine:
         if outcome.refusal is not None:
             raise outcome.refusal
         return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
+
+    async def _go(self, request: Request) -> Outcome:
+        if request.operation is not None and request.operation.pooled:
+            return await self._pooled(request)
+        try:
+            return await self.database.write(lambda conn: self._perform(conn, request))
+        except UnpreparedError:
+            self._seen.clear()  # what was noted went with the transaction
+            raise
+
+    async def _foresee(self, request: Request) -> None:
+        await self.database.read(lambda conn: self._look(conn, request))
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
@@ -245,7 +240,7 @@ class Spine:
     def _root(self, context: Context, request: Request) -> WriteTx:
         record = self._record(context, request.operation)
         record.arguments = request.arguments
-        context.origin = request.origin
+        context.origin, context.prepared = request.origin, dict(request.prepared)
         return WriteTx(context, request.operation or UNKNOWN, record)
 
     def _record(self, context: Context, operation: Operation | None) -> Record:

@@ -25,6 +25,7 @@ from scoped_mcp.spine.statements import (
     peek_at,
     update_of,
 )
+from scoped_mcp.spine.work import work_out
 from scoped_mcp.storage.path import MUTABLE
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Caller, Origin
     from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.declare import Command, Operation
+    from scoped_mcp.spine.work import Work
 
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
@@ -211,6 +213,10 @@ class ReadTx:
     def binding(self, filters: object) -> bytes:
         """What a cursor is bound to."""
         return canonical.encode([self.caller.principal, self.operation.name, filters])
+
+    def work_out(self, works: Sequence[Work]) -> list[Any]:
+        """What pure pieces of work come to: prepared before, or small enough to do here."""
+        return work_out(self._context, works)
 
     def _open(self, kind: Bound, row: Any) -> Any:  # noqa: ANN401 - a row of `everything`
         entity = open_envelope(kind.kind, row.content)
