@@ -47,6 +47,6 @@ class Limits:
     imports: int = 1_000
     snapshot_objects: int = 10_000
     promotion_seconds: int = 7 * DAY
-    prepare_seconds: float = 20
+    prepare_seconds: int = 20
     prepare_bytes: int = 64 * 1_048_576
     failures_a_minute: int = 600
