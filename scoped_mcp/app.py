@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
 from scoped_mcp.config import Settings
-from scoped_mcp.kernel.clock import SystemClock, SystemEntropy
+from scoped_mcp.kernel.clock import SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
 from scoped_mcp.layers import environments, identity, registry, tenancy
@@ -25,10 +25,7 @@ from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage import schema
-from scoped_mcp.storage.database import sqlite_path
-from scoped_mcp.storage.presence import Presence
-from scoped_mcp.storage.sqlite import SQLiteDatabase
+from scoped_mcp.storage.places import Place, place_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -36,8 +33,9 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.storage.database import Database
 
-__all__ = ["Scoped", "Session", "layers", "sqlite_path"]
+__all__ = ["Place", "Scoped", "Session", "layers", "place_of"]
 
 V = TypeVar("V", bound=View)
 KEY_BYTES = 32
@@ -95,19 +93,19 @@ class Scoped:
             InvalidError: the database is in use.
         """
         settings = settings or Settings()
-        path = sqlite_path(url)
+        place = place_of(url)
         chance = entropy or SystemEntropy()
-        schema.create(path)
+        place.create()
         try:
-            _make_key(_key_path(path, settings))
+            _make_key(_key_path(place, settings))
             house = House(
                 OrganisationId.of(chance.draw("house", 10)),
                 PrincipalId.of(chance.draw("house", 10)),
                 ScopeId.of(chance.draw("house", 10)),
             )
-            database = await SQLiteDatabase.open(path)
+            database = await place.open()
             try:
-                spine = _spine(database, house, path, settings, clock, chance)
+                spine = _spine(database, house, place, settings, clock, chance)
                 first = await spine.run_as_house(
                     tenancy.FoundHouse(
                         organisation=OrganisationId(house.organisation),
@@ -121,8 +119,7 @@ class Scoped:
             finally:
                 await database.close()
         except BaseException:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            place.remove()
             raise
 
     @classmethod
@@ -141,11 +138,11 @@ class Scoped:
             InvalidError: there is no such database, or its schema is another one.
         """
         settings = settings or Settings()
-        path = sqlite_path(url or settings.db)
-        database = await SQLiteDatabase.open(path)
+        place = place_of(url or settings.db)
+        database = await place.open()
         try:
             house = await database.read(registry.house_of)
-            spine = _spine(database, house, path, settings, clock, entropy)
+            spine = _spine(database, house, place, settings, clock, entropy)
             if await database.read(registry.unregistered):
                 await spine.run_as_house(registry.RegisterKinds())
             async with spine.workshop:
@@ -187,21 +184,21 @@ class Scoped:
             InvalidError: a server has the database open, or the key file is missing.
         """
         settings = settings or Settings()
-        path = sqlite_path(url)
-        key = _key_path(path, settings)
+        place = place_of(url)
+        key = _key_path(place, settings)
         if not key.exists():
             message = f"the key file `{key}` is missing"
             raise InvalidError(message, hint="name it with SCOPED_MCP_KEY_FILE")
-        Presence.enter(path, alone=True).leave()
+        place.require_alone()
         async with Scoped.open(url, settings=settings) as scoped:
             recovered = await scoped.spine.run_as_house(identity.BreakGlass(name=name), "cli")
             return recovered.token
 
 
 def _spine(  # noqa: PLR0913 - the composition root composes
-    database: SQLiteDatabase,
+    database: Database,
     house: House,
-    path: Path,
+    place: Place,
     settings: Settings,
     clock: Clock | None,
     entropy: Entropy | None,
@@ -209,8 +206,8 @@ def _spine(  # noqa: PLR0913 - the composition root composes
     return Spine(
         database,
         house=house,
-        secret=hmac.digest(_read_key(_key_path(path, settings)), b"cursors and traces", "sha256"),
-        clock=clock or SystemClock(),
+        secret=hmac.digest(_read_key(_key_path(place, settings)), b"cursors and traces", "sha256"),
+        clock=clock,
         entropy=entropy or SystemEntropy(),
         limits=settings.limits,
     )
@@ -220,8 +217,10 @@ def _keyed(origin: Origin, key: str | None) -> Origin:
     return replace(origin, key=key or origin.key)
 
 
-def _key_path(path: Path, settings: Settings) -> Path:
-    return settings.key_file or path.with_name(path.name + ".key")
+def _key_path(place: Place, settings: Settings) -> Path:
+    """The key's file: named, or beside the database, or under the user's data folder."""
+    beside = settings.key_file or place.key_file
+    return beside or settings.data_folder / f"{place.identity}.key"
 
 
 def _make_key(path: Path) -> None:

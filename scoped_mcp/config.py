@@ -11,9 +11,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from scoped_mcp.kernel.limits import Limits
 
 
+def data_folder() -> Path:
+    """`scoped-mcp` under the user's data folder."""
+    return platformdirs.user_data_path("scoped-mcp", appauthor=False)
+
+
 def default_database() -> str:
-    """`scoped-mcp/scoped.db` under the user's data folder."""
-    return f"sqlite:///{platformdirs.user_data_path('scoped-mcp', appauthor=False) / 'scoped.db'}"
+    """`scoped.db` in there."""
+    return f"sqlite:///{data_folder() / 'scoped.db'}"
 
 
 class Settings(BaseSettings):
@@ -22,7 +27,9 @@ class Settings(BaseSettings):
     Attributes:
         db: URL of the database.
         token: The caller's credential.
-        key_file: Where the server's key is; by default beside the database.
+        key_file: Where the server's key is; by default beside the database file, or for
+            PostgreSQL in the data folder: every host that serves it needs the same.
+        data_folder: Where what has no other place is kept.
         limits: Limits, as JSON: `SCOPED_MCP_LIMITS='{"bulk": 50}'`.
         oidc_issuer: The issuer whose JWTs are accepted over HTTP; needs an audience and a key.
         oidc_audience: The audience that such a JWT must name.
@@ -37,6 +44,7 @@ class Settings(BaseSettings):
     db: str = Field(default_factory=default_database)
     token: str | None = Field(default=None, repr=False)
     key_file: Path | None = None
+    data_folder: Path = Field(default_factory=data_folder)
     limits: Limits = Limits()
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

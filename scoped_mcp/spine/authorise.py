@@ -15,7 +15,7 @@ from scoped_mcp.kernel.ids import ScopeId
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, id_fields
 from scoped_mcp.spine.entity import kind_of
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.tx import require
+from scoped_mcp.spine.refusals import require
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Caller

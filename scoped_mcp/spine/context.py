@@ -9,7 +9,7 @@ from scoped_mcp.kernel.ids import EntryId
 from scoped_mcp.spine.caller import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from scoped_mcp.kernel.clock import Entropy
@@ -62,7 +62,7 @@ class Context:
     limits: Limits
     entropy: Entropy
     secret: bytes
-    next_entry: int
+    numbers: Iterator[int]
     perform: Callable[[WriteTx, Command[Any], frozenset[str]], Any]
     caller: Caller
     origin: Origin = field(default_factory=lambda: Origin(face="house"))

@@ -131,6 +131,8 @@ class Operation:
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
         prepare: What slow work it will ask for (ruling 17), asked on a snapshot before step 1.
+        beside: Whether it may run while others do, where the engine can: what it decides depends on
+            nothing that they write. It is asked of no read; whatever moves rights runs alone.
         again: How a repetition reads the result anew (ruling 19), from the transaction, the command
             and the earlier call; None where the result showed a token.
     """
@@ -155,6 +157,7 @@ class Operation:
     authority: Authority | None = None
     pinned: bool = False
     prepare: Prepare | None = None
+    beside: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -189,6 +192,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     authority: Authority | None = None,
     pinned: bool = False,
     prepare: Prepare | None = None,
+    beside: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -219,6 +223,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             authority=authority,
             pinned=pinned,
             prepare=prepare,
+            beside=beside or effect is Effect.READ,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)

@@ -13,6 +13,7 @@ from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.text import TOKEN
 from scoped_mcp.spine.declare import Earlier, Effect
 from scoped_mcp.storage.path import entries, registry, repetitions
+from scoped_mcp.storage.types import Key
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.declare import View
@@ -32,10 +33,14 @@ _FIND = (
 )
 _REMEMBER = insert(repetitions)
 _FORGET = delete(repetitions).where(repetitions.c.at <= bindparam("since"))
+_first = entries.alias()
 _MADE = (
     select(registry.c.public_id)
+    .join_from(_first, entries, entries.c.chain == _first.c.chain)
+    .join(registry, registry.c.entry == entries.c.id)
+    .where(_first.c.id == bindparam("first"))
+    .where(entries.c.seq.between(_first.c.seq, _first.c.seq + bindparam("within", type_=Key)))
     .where(registry.c.kind == bindparam("kind"))
-    .where(registry.c.entry.between(bindparam("first"), bindparam("last")))
     .order_by(registry.c.id)
 )
 
@@ -73,7 +78,7 @@ def made(tx: ReadTx, kind: type[Entity], earlier: Earlier, within: int = 0) -> l
 
     The entries of operations within an operation follow its own, one after the other.
     """
-    found = {"kind": kind.KIND, "first": earlier.entry, "last": earlier.entry + within}
+    found = {"kind": kind.KIND, "first": earlier.entry, "within": within}
     return [str(row.public_id) for row in tx.rows(_MADE, found)]
 
 
@@ -85,9 +90,9 @@ def remember(tx: WriteTx, request: Request, at: str) -> None:
     if tx.record.repeated:
         return
     conn = tx._context.conn  # noqa: SLF001 - not state: no version, no trace
-    conn.update(_FORGET, {"since": stamp(tx.now - KEPT)})
+    conn.send(_FORGET, {"since": stamp(tx.now - KEPT)})
     row = {"credential": tx.caller.credential_key, "key": key, "at": at}
-    conn.insert(_REMEMBER, {**row, "arguments": _digest(request), "entry": tx.record.key})
+    conn.send(_REMEMBER, {**row, "arguments": _digest(request), "entry": tx.record.key})
 
 
 def _digest(request: Request) -> bytes:

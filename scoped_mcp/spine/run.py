@@ -27,9 +27,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy.dialects.sqlite import insert as upsert
-
-from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.kernel.clock import SystemClock, stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
 from scoped_mcp.kernel.ids import PrincipalId
 from scoped_mcp.spine import parse, prepare, repeat, trace
@@ -46,6 +44,7 @@ from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.spine.work import UnpreparedError
 from scoped_mcp.spine.workshop import Workshop
 from scoped_mcp.storage.path import last_seen
+from scoped_mcp.storage.types import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +75,7 @@ class Spine:
         *,
         house: House,
         secret: bytes,
-        clock: Clock,
+        clock: Clock | None,
         entropy: Entropy,
         limits: Limits,
     ) -> None:
@@ -85,9 +84,9 @@ class Spine:
         self.limits = limits
         self.workshop = Workshop(limits.prepare_seconds)
         self._secret = secret
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._entropy = entropy
-        self._time = Timekeeper(clock)
+        self._time = Timekeeper(self._clock, own=clock is not None)
         self._failures = Failures(limits.failures_a_minute)
         self._seen: dict[str, datetime] = {}
 
@@ -125,7 +124,7 @@ class Spine:
         """Count a credential that a face turned away; trace it where a window begins."""
         if not self._failures.counted(token, origin.source, self._clock.now()):
             request = parse.of_call("whoami", {}, token, origin, self.limits)
-            await self.database.write(lambda conn: self._perform(conn, request))
+            await self.database.write(lambda conn: self._perform(conn, request), beside=True)
 
     async def alive(self) -> None:
         """Return once the database answers: for probes, which see nothing."""
@@ -178,8 +177,11 @@ class Spine:
     async def _go(self, request: Request) -> Outcome:
         if request.operation is not None and request.operation.pooled:
             return await self._pooled(request)
+        beside = request.operation is None or request.operation.beside
         try:
-            return await self.database.write(lambda conn: self._perform(conn, request))
+            return await self.database.write(
+                lambda conn: self._perform(conn, request), beside=beside
+            )
         except UnpreparedError:
             self._seen.clear()  # what was noted went with the transaction
             raise
@@ -191,7 +193,7 @@ class Spine:
         """A failure took its own trace with it: write one, if the database still can."""
         failed = parse.Request(request.token, request.origin, request.operation, None, b"", failure)
         try:
-            await self.database.write(lambda conn: self._perform(conn, failed))
+            await self.database.write(lambda conn: self._perform(conn, failed), beside=True)
         except Exception as error:  # noqa: BLE001 - it is logged, and the failure itself is raised
             log.error("the failure could not be traced: %s", outline(error))  # noqa: TRY400 - same
 
@@ -222,7 +224,7 @@ class Spine:
     def _begin(self, conn: Conn) -> tuple[Context, Head]:
         """Order is taken: read the clock, never behind the newest entry (ruling 55)."""
         head = trace.head_of(conn)
-        now = self._time.now(head.at)
+        now = self._time.now(head.at, conn.now)
         nobody = Caller(PrincipalId(self.house.principal), 0, "service", "house", house=True)
         context = Context(
             conn=conn,
@@ -231,7 +233,7 @@ class Spine:
             limits=self.limits,
             entropy=self._entropy,
             secret=self._secret,
-            next_entry=head.seq + 1,
+            numbers=conn.numbers(head.number),
             perform=self._nested,
             caller=nobody,
         )
@@ -245,8 +247,7 @@ class Spine:
 
     def _record(self, context: Context, operation: Operation | None) -> Record:
         name = UNKNOWN.name if operation is None else operation.name
-        record = Record(name, context.next_entry)
-        context.next_entry += 1
+        record = Record(name, next(context.numbers))
         context.records.append(record)
         return record
 
@@ -275,7 +276,7 @@ class Spine:
             self._seen.clear()
         self._seen[session] = now
         values = {"id": tx.caller.session_key, "at": stamp(now)}
-        tx._context.conn.insert(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
+        tx._context.conn.send(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
 
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""
@@ -312,6 +313,8 @@ class Spine:
         """
         operation = operation_of(type(command))
         context = outer._context  # noqa: SLF001 - see above
+        if not operation.beside:
+            outer.alone()
         record = self._record(context, operation)
         record.parent = context.name(outer.record)
         if operation.authority is not None:
@@ -342,10 +345,10 @@ class Spine:
             if look is None:
                 break
             confirm = partial(self._confirm, request=request, look=look)
-            outcome = await self.database.write(confirm)
+            outcome = await self.database.write(confirm, beside=True)
             if outcome is not None:
                 return outcome
-        return await self.database.write(lambda conn: self._perform(conn, request))
+        return await self.database.write(lambda conn: self._perform(conn, request), beside=True)
 
     def _look(self, conn: Conn, request: Request) -> Look | None:
         context, head = self._begin(conn)

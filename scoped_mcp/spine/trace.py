@@ -11,7 +11,7 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.clock import moment, stamp
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 CHAIN = 0
 GENESIS = bytes(32)
-_HEAD = select(chain_heads).where(chain_heads.c.chain == CHAIN)
+_NUMBER = select(func.max(entries.c.id)).scalar_subquery().label("number")
+_HEAD = select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN)
+_HELD = select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN).with_for_update()
 _ENTRY = insert(entries)
 _EVENT = insert(outbox)
 _FIRST = insert(chain_heads)
@@ -42,45 +44,61 @@ _MOVE = (
 
 @dataclass(frozen=True)
 class Head:
-    """The end of the chain."""
+    """The end of the chain.
+
+    Attributes:
+        seq: The position of its last entry.
+        authority: The position of the last that changed anybody's rights.
+        number: The highest number of any entry: where works run side by side, numbers are drawn
+            when they begin and positions when they end.
+    """
 
     seq: int = 0
     hash: bytes = GENESIS
     at: datetime | None = None
     authority: int = 0
+    number: int = 0
 
 
-def head_of(conn: Conn) -> Head:
-    """Read the end of the chain."""
-    row = conn.row(_HEAD)
-    return Head() if row is None else Head(row.seq, row.hash, moment(row.at), row.authority)
+def head_of(conn: Conn, *, held: bool = False) -> Head:
+    """Read the end of the chain; held, it stays where it is until this transaction ends."""
+    row = conn.row(_HELD if held else _HEAD)
+    if row is None:
+        return Head()
+    return Head(row.seq, row.hash, moment(row.at), row.authority, row.number)
 
 
 def write(context: Context, head: Head, origin: Origin, refusal: ScopedError | None) -> None:
-    """Append an entry for each record, in order, and move the head behind the last."""
-    conn, authority = context.conn, head.authority
-    seq, previous = head.seq, head.hash
+    """Append an entry for each record, in order, and move the head behind the last.
+
+    Where others work beside, the head has moved since: it is taken last, and held the shortest.
+    """
+    conn = context.conn
+    if not conn.alone:
+        head = head_of(conn, held=True)
+    seq, previous, authority = head.seq, head.hash, head.authority
     for record in context.records:
         seq += 1
         context.name(record)
         body = canonical.encode(_body(context, record, origin, refusal, seq, previous))
         previous = hashlib.sha256(body).digest()
         if record.authority:
-            authority = record.key
+            authority = seq
         row = _columns(context, record, refusal)
-        conn.insert(_ENTRY, {**row, "seq": seq, "body": body, "hash": previous})
+        conn.send(_ENTRY, {**row, "seq": seq, "body": body, "hash": previous})
         for event, subject, version in record.events:
             key = context.keys[subject]
-            conn.insert(
-                _EVENT, {"entry": record.key, "event": event, "subject": key, "version": version}
-            )
-    at = stamp(context.now)
+            told = {"entry": record.key, "event": event, "subject": key, "version": version}
+            conn.send(_EVENT, told)
+    at = stamp(context.now if head.at is None else max(context.now, head.at))
     if head.seq == 0:
         first = {"chain": CHAIN, "seq": seq, "hash": previous, "at": at, "authority": authority}
-        conn.insert(_FIRST, first)
+        conn.send(_FIRST, first)
     else:
         new = {"seq": seq, "hash": previous, "at": at, "authority": authority}
-        conn.update(_MOVE, {f"new_{name}": value for name, value in new.items()})
+        conn.send(_MOVE, {f"new_{name}": value for name, value in new.items()})
+    if any(record.changes for record in context.records):
+        conn.tell()
 
 
 def columns_of(body: dict[str, Any], key_of: Callable[[str], int | None]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from sqlalchemy import Executable, false
 
 from scoped_mcp.kernel import canonical, text
 from scoped_mcp.kernel.cursors import seal, unseal
-from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import Id, urn
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import Bound, Entity, bound, envelope, kind_of, open_envelope, row_of
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import Query
+from scoped_mcp.spine.refusals import lost_race, require
 from scoped_mcp.spine.statements import (
     CONTENT,
     INTACT,
@@ -26,6 +27,7 @@ from scoped_mcp.spine.statements import (
     update_of,
 )
 from scoped_mcp.spine.work import work_out
+from scoped_mcp.storage.connection import AgainError
 from scoped_mcp.storage.path import MUTABLE
 
 if TYPE_CHECKING:
@@ -245,6 +247,15 @@ class WriteTx(ReadTx):
         """
         return self._context.perform(self, command, frozenset(targets))
 
+    def alone(self) -> None:
+        """Let nobody work beside this transaction: it starts again, alone, where somebody does.
+
+        For what is decided by what others might write at the same time, such as whether a name is
+        free. Whatever moves rights, and operations within that are not declared `beside`, ask it.
+        """
+        if not self._context.conn.alone:
+            raise AgainError
+
     def derive(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - an insert or update
         """Change a derived table, which has no versions (rulings 14 and 18).
 
@@ -254,7 +265,7 @@ class WriteTx(ReadTx):
         if statement.table.name not in MUTABLE:
             message = f"{statement.table.name} is no derived table: put an entity"
             raise TypeError(message)
-        self._context.conn.update(statement, values)
+        self._context.conn.send(statement, values)
 
     def put(
         self,
@@ -311,6 +322,8 @@ class WriteTx(ReadTx):
         before = None if entity.version == 0 else self.peek(type(entity), entity.id)
         if before is None:
             return None
+        if before.updated_at is not None and before.updated_at > self.now:
+            raise AgainError  # who wrote it began after us: we would write into its past
         covered = entity.id in self.record.targets
         if allowed is not Access.NONE and not self.caller.house and not covered:
             require(self.access(before), allowed, entity.id)
@@ -334,13 +347,13 @@ class WriteTx(ReadTx):
         salt = self._context.entropy.draw(self.caller.principal, 32)
         hashed = canonical.digest(salt, content)
         at = {"id": key, "version": after.version}
-        conn.insert(VERSION, {**at, "entry": record.key, "digest": hashed})
-        conn.insert(CONTENT, {**at, "content": content, "salt": salt})
+        conn.send(VERSION, {**at, "entry": record.key, "digest": hashed})
+        conn.send(CONTENT, {**at, "content": content, "salt": salt})
         row = {**at, "entry": record.key, **row_of(after, self.key)}
         if before is None:
-            conn.insert(insert_of(kind), row)
+            conn.send(insert_of(kind), row)
         else:
-            conn.update(update_of(kind), {f"new_{name}": value for name, value in row.items()})
+            conn.send(update_of(kind), {f"new_{name}": value for name, value in row.items()})
         record.changes.append(
             {
                 "urn": name,
@@ -352,6 +365,7 @@ class WriteTx(ReadTx):
         self._context.entities[after.id] = after
         self._context.memo.pop(("access", after.id), None)
         if after.AUTHORITY or _moves_rights(before, after):
+            self.alone()
             record.authority = True
             self._context.memo.clear()
 
@@ -362,34 +376,3 @@ def _moves_rights(before: Entity | None, after: Entity) -> bool:
     return before is not None and any(
         getattr(before, name, None) != getattr(after, name, None) for name in names
     )
-
-
-def require(have: Access, needs: Access, public_id: str) -> None:
-    """Refuse what is invisible as absent, and what is visible but too little as denied.
-
-    Raises:
-        NotFoundError: the caller may not even see it.
-        DeniedError: the caller sees it and needs more.
-    """
-    if have < Access.READ:
-        message = f"there is no {text.quote(public_id)} that you can see"
-        raise NotFoundError(message, hint="list what you can see, or ask its owner to share it")
-    if have < needs:
-        thing = text.quote(public_id)
-        message = f"this needs {needs.label} access to {thing}, you have {have.label}"
-        raise DeniedError(message, hint="ask its owner, or whoever administers the scope")
-
-
-def lost_race(current: Entity, expected: int, name_author: bool) -> ConflictError:  # noqa: FBT001 - internal
-    """The conflict that says who changed it, when, and to which version."""
-    who = f" by {current.author}" if name_author else ""
-    when = f" at {current.updated_at:%Y-%m-%dT%H:%M:%SZ}" if current.updated_at else ""
-    message = (
-        f"{current.KIND} {text.quote(current.id)} is at version {current.version}, changed{who}"
-        f"{when}; you expected version {expected}"
-    )
-    hint = (
-        f'read it again with {current.KIND}_get(id="{current.id}"), apply your change to that, and '
-        f"send expected_version={current.version}"
-    )
-    return ConflictError(message, hint=hint, retry=True)

@@ -5,26 +5,45 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
-
-from scoped_mcp.storage.types import Key
+from sqlalchemy import Boolean, ColumnElement, Text, bindparam, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class _Among(FunctionElement[bool]):
+    """Whether the first clause is one of the numbers in the JSON list that is the second."""
+
+    inherit_cache = True
+    name = "among"
+    type = Boolean()
+
+
+@compiles(_Among)
+def _sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608 - both are compiled
+
+
+@compiles(_Among, "postgresql")
+def _postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    # An array, or the planner takes the list for a table of unknown size and reads all of ours.
+    column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} = ANY (ARRAY(SELECT json_array_elements_text({numbers}::json)::bigint)))"
+
 
 def among(column: ColumnElement[Any], name: str = "keys") -> ColumnElement[bool]:
     """Whether a column is one of the keys in the parameter of that name."""
-    each: Any = func.json_each
-    value = literal_column("value", Key)
-    return column.in_(select(value).select_from(each(bindparam(name)).table_valued("value")))
+    return _Among(column, bindparam(name, type_=Text))
 
 
 def one_of(column: ColumnElement[Any], numbers: Iterable[int]) -> ColumnElement[bool]:
     """The same where the keys are known: one parameter, however many they are."""
-    each: Any = func.json_each
-    value = literal_column("value", Key)
-    return column.in_(select(value).select_from(each(keys(numbers)).table_valued("value")))
+    return _Among(column, literal(keys(numbers), Text))
 
 
 def keys(numbers: Iterable[int]) -> str:

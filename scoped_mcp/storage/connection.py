@@ -7,19 +7,76 @@ of the time. A test holds the two ways equal.
 
 from __future__ import annotations
 
+import itertools
 from collections import namedtuple
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from sqlalchemy import Connection, Executable, Insert, Row, Update
+    from sqlalchemy import Connection, Executable, Insert
+
+NOTHING: Mapping[str, Any] = {}
+
+
+class AgainError(Exception):
+    """The work must run again from its start, with a later clock; alone, where it was not."""
+
+
+class Conn(Protocol):
+    """Statements inside the current transaction, on a thread of the database."""
+
+    now: datetime | None
+    """What the database's clock showed once the order was taken; None: ask the machine's."""
+    alone: bool
+    """Whether no other work runs beside this one."""
+
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Every row of a query."""
+        ...
+
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - a row
+        """The first row of a query, or None."""
+        ...
+
+    def insert(self, statement: Insert, values: Mapping[str, Any]) -> int:
+        """Insert one row; its integer key where the table makes one."""
+        ...
+
+    def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
+        """Change rows; how many."""
+        ...
+
+    def send(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - any of those
+        """Insert or change without waiting: a refusal shows at a later statement, or at the end."""
+        ...
+
+    def numbers(self, last: int) -> Iterator[int]:
+        """Fresh numbers for entries, each higher than `last`, which is the highest that stands."""
+        ...
+
+    def tell(self) -> None:
+        """Let whoever waits for changes know of this transaction once it is committed."""
+        ...
+
+    def savepoint(self, name: str) -> None:
+        """Mark where `rollback` may return to."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Forget the mark and keep what was done since."""
+        ...
+
+    def rollback(self, name: str) -> None:
+        """Undo what was done since the mark, and forget it."""
+        ...
 
 
 @dataclass
-class _Plan:
+class Plan:
     """A statement ready for the driver: its SQL, its parameters in order, its rows' names."""
 
     sql: str
@@ -28,50 +85,56 @@ class _Plan:
     row: Any = None
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
+        """The parameters in the order of the statement."""
         fixed = self.fixed
         return [values[name] if name in values else fixed[name] for name in self.names]
+
+    def named(self, cursor: Any, found: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - DB-API's
+        """What a cursor found, with the names of the query's columns."""
+        if self.row is None:
+            make = cast("Any", namedtuple)  # noqa: PYI024 - its fields are the query's
+            self.row = make("Row", [str(column[0]) for column in cursor.description], rename=True)
+        return [self.row._make(row) for row in found]
 
 
 @dataclass
 class _Seen:
     """What is known of a statement: plans by the names of its values; None where there is none."""
 
-    plans: dict[tuple[str, ...], _Plan | None] = field(default_factory=lambda: {})
+    plans: dict[tuple[str, ...], Plan | None] = field(default_factory=lambda: {})
 
 
 _seen: WeakKeyDictionary[Any, _Seen] = WeakKeyDictionary()
-_NOTHING: Mapping[str, Any] = {}
 
 
-class Conn:
-    """Statements inside the current transaction, on the database's own thread."""
+class SQLiteConn:
+    """`Conn` over SQLite: one work at a time, whatever it is."""
+
+    now: datetime | None = None
+    alone = True
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._raw = cast("Any", connection.connection.driver_connection)
 
-    def rows(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Sequence[Row[Any]]:
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
-        plan = self._plan(statement, values or _NOTHING)
+        plan = self._plan(statement, values or NOTHING)
         if plan is None:
             return self._connection.execute(statement, values).fetchall()
-        cursor = self._raw.execute(plan.sql, plan.parameters(values or _NOTHING))
-        return [_row(plan, cursor)(*row) for row in cursor.fetchall()]
+        cursor = self._raw.execute(plan.sql, plan.parameters(values or NOTHING))
+        return plan.named(cursor, cursor.fetchall())
 
-    def row(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
-    ) -> Row[Any] | None:
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - a row
         """The first row of a query, or None."""
-        plan = self._plan(statement, values or _NOTHING)
+        plan = self._plan(statement, values or NOTHING)
         if plan is None:
             return self._connection.execute(statement, values).fetchone()
-        cursor = self._raw.execute(plan.sql, plan.parameters(values or _NOTHING))
+        cursor = self._raw.execute(plan.sql, plan.parameters(values or NOTHING))
         found = cursor.fetchone()
-        named = None if found is None else _row(plan, cursor)(*found)
+        named = None if found is None else plan.named(cursor, [found])[0]
         cursor.close()
-        return cast("Row[Any] | None", named)
+        return named
 
     def insert(self, statement: Insert, values: Mapping[str, Any]) -> int:
         """Insert one row; its integer key where the table makes one."""
@@ -80,12 +143,27 @@ class Conn:
             return self._connection.execute(statement, values).lastrowid
         return int(self._raw.execute(plan.sql, plan.parameters(values)).lastrowid)
 
-    def update(self, statement: Update | Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
+    def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
         plan = self._plan(statement, values)
         if plan is None:
             return self._connection.execute(statement, values).rowcount
         return int(self._raw.execute(plan.sql, plan.parameters(values)).rowcount)
+
+    def send(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - any of those
+        """Insert or change: there is nothing to wait for."""
+        plan = self._plan(statement, values)
+        if plan is None:
+            self._connection.execute(statement, values)
+        else:
+            self._raw.execute(plan.sql, plan.parameters(values))
+
+    def numbers(self, last: int) -> Iterator[int]:
+        """Nobody else takes any."""
+        return itertools.count(last + 1)
+
+    def tell(self) -> None:
+        """Every commit is told of: the engine sees each."""
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
@@ -100,7 +178,7 @@ class Conn:
         self._raw.execute(f"ROLLBACK TO {name}")
         self._raw.execute(f"RELEASE {name}")
 
-    def _plan(self, statement: Any, values: Mapping[str, Any]) -> _Plan | None:  # noqa: ANN401 - any statement
+    def _plan(self, statement: Any, values: Mapping[str, Any]) -> Plan | None:  # noqa: ANN401 - any statement
         """The plan of a statement seen before; a first sight leaves it to SQLAlchemy."""
         seen = _seen.get(statement)
         if seen is None:
@@ -111,21 +189,10 @@ class Conn:
             seen.plans[names] = self._compile(statement, names)
         return seen.plans[names]
 
-    def _compile(self, statement: Any, names: tuple[str, ...]) -> _Plan | None:  # noqa: ANN401 - any statement
+    def _compile(self, statement: Any, names: tuple[str, ...]) -> Plan | None:  # noqa: ANN401 - any statement
         keys = list(names) if statement.is_insert else None
         compiled = statement.compile(self._connection, column_keys=keys)
         if any(bind.expanding for bind in compiled.binds.values()):
             return None  # `IN` lists differ from call to call
         fixed = {name: b.value for name, b in compiled.binds.items() if not b.required}
-        return _Plan(str(compiled), tuple(compiled.positiontup or ()), fixed)
-
-
-def _row(plan: _Plan, cursor: Any) -> Any:  # noqa: ANN401 - a driver's cursor, a class of rows
-    if plan.row is None:
-        plan.row = _row_class([str(column[0]) for column in cursor.description])
-    return plan.row
-
-
-def _row_class(names: list[str]) -> Any:  # noqa: ANN401 - a class made for one query
-    make = cast("Any", namedtuple)  # noqa: PYI024 - its fields are the query's
-    return make("Row", names, rename=True)
+        return Plan(str(compiled), tuple(compiled.positiontup or ()), fixed)

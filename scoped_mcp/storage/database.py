@@ -25,8 +25,14 @@ class Database(Protocol):
     work waits is skipped; once work has begun, it commits whatever becomes of the caller.
     """
 
-    async def write(self, work: Callable[[Conn], T]) -> T:
-        """Run `work` in a transaction of its own and make it durable."""
+    async def write(self, work: Callable[[Conn], T], *, beside: bool = False) -> T:
+        """Run `work` in a transaction of its own and make it durable.
+
+        Args:
+            work: What to do.
+            beside: Whether other works that may, too, run at the same time, where the engine can.
+                One that finds that it may not raises `AgainError`, and starts again alone.
+        """
         ...
 
     async def read(self, work: Callable[[Conn], T]) -> T:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy.exc import DBAPIError
 
 from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage.path import DELETABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,6 @@ _ALLOWED = frozenset(
 )
 _READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count", "user_version"})
 REVISION_TABLE = "alembic_version"
-_DELETABLE = frozenset({"outbox", "repetitions"})
 
 
 def connect(path: Path, *, reader: bool = False) -> Raw:
@@ -88,7 +88,7 @@ def _authorise(
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA and first in _READING_PRAGMAS and second is None:
         return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_DELETE and first in _DELETABLE and database == "main":
+    if action == sqlite3.SQLITE_DELETE and first in DELETABLE and database == "main":
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 

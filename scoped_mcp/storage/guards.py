@@ -20,7 +20,7 @@ from scoped_mcp.storage.metadata import STATE_COLUMNS
 from scoped_mcp.storage.path import APPEND_ONLY, MUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from sqlalchemy import Connection
 
@@ -33,19 +33,24 @@ _SPECIAL = {
 _STATE = "new.version <= old.version OR new.entry = old.entry OR new.id <> old.id"
 
 
+def refusal_of(table: str, columns: Collection[str]) -> str | None:
+    """When an update of a row must be refused, on either engine: "1" for always, None for never."""
+    if table in APPEND_ONLY:
+        return "1"
+    if table in _SPECIAL:
+        return _SPECIAL[table]
+    guarded = table not in MUTABLE and set(columns).issuperset(STATE_COLUMNS)
+    return _STATE if guarded else None
+
+
 def declared(connection: Connection) -> dict[str, str]:
     """The guards that this schema must have: trigger name → statement."""
     guards: dict[str, str] = {}
     inspector = inspect(connection)
     for table in sorted(inspector.get_table_names()):
         columns = {column["name"] for column in inspector.get_columns(table)}
-        if table in APPEND_ONLY:
-            refuse = "1"
-        elif table in _SPECIAL:
-            refuse = _SPECIAL[table]
-        elif table not in MUTABLE and columns.issuperset(STATE_COLUMNS):
-            refuse = _STATE
-        else:
+        refuse = refusal_of(table, columns)
+        if refuse is None:
             continue
         keys = [inspector.get_pk_constraint(table)["constrained_columns"]]
         keys += [c["column_names"] for c in inspector.get_unique_constraints(table)]

@@ -152,6 +152,8 @@ repetitions = Table(
 """Idempotency keys of the last 24 hours (ruling 19)."""
 
 MUTABLE = frozenset({"outbox", "last_seen", "repetitions", "sizes"})
-"""Derived tables, from which rows may go."""
+"""Derived tables, whose rows have no versions."""
+DELETABLE = frozenset({"outbox", "repetitions"})
+"""Those of them from which rows go."""
 APPEND_ONLY = frozenset({"registry", "versions", "entries"})
 """Tables whose rows never change."""

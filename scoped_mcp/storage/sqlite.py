@@ -26,7 +26,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
 from scoped_mcp.storage import driver
-from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.connection import SQLiteConn
 from scoped_mcp.storage.presence import Presence, unreachable
 from scoped_mcp.storage.schema import require_current
 from scoped_mcp.storage.watch import Watch
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
+
+    from scoped_mcp.storage.connection import Conn
 
 T = TypeVar("T")
 QUIET = "scoped_mcp"
@@ -183,7 +185,7 @@ class SQLiteDatabase:
         self._look_for_company(raw)
         self._watch.begin()  # behind the first read, which made -wal and -shm
 
-    async def write(self, work: Callable[[Conn], T]) -> T:
+    async def write(self, work: Callable[[Conn], T], *, beside: bool = False) -> T:  # noqa: ARG002 - one writer
         """Run `work` in a transaction of its own and make it durable."""
         if self._closing:
             raise _closing()
@@ -262,7 +264,7 @@ class SQLiteDatabase:
         except (ScopedError, *_TROUBLE) as error:  # busy, another schema or file
             self._abandon()
             raise _NotBegunError(error) from error
-        conn = Conn(self._connection(self._writer))
+        conn = SQLiteConn(self._connection(self._writer))
         results = [self._one(conn, work) for work in batch]
         raw.execute("COMMIT")
         self._watch.settle()
@@ -325,7 +327,7 @@ class SQLiteDatabase:
         raw.execute("BEGIN")
         try:
             require_current(raw)
-            return work(Conn(self._connection(link)))
+            return work(SQLiteConn(self._connection(link)))
         except (DBAPIError, driver.dbapi.Error) as error:
             raise driver.translate(error) from error
         except StopIteration as error:  # a future refuses it, and its caller would hang

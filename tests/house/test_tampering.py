@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 from scoped_mcp.layers.audit.model import VerifyView
 from scoped_mcp.layers.audit.store import verify
 from scoped_mcp.storage import driver
-from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.connection import SQLiteConn
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import MUTABLE
 from tests.promises import promise
@@ -63,7 +63,7 @@ class Copy:
             for statement, *values in edits:
                 changed = self.raw.execute(statement, values).rowcount
                 assert changed > 0, "an edit that changes nothing proves nothing"
-            return verify(Conn(self._connection))[1]
+            return verify(SQLiteConn(self._connection))[1]
         finally:
             self.raw.execute("ROLLBACK TO edits")
             self.raw.execute("RELEASE edits")
@@ -125,7 +125,7 @@ def _names_the_entry(copy: Copy, table: Table, finding: Any, row: dict[str, Any]
 
 
 def test_the_sample_house_verifies(copy: Copy) -> None:
-    assert verify(Conn(copy._connection))[1] is None
+    assert verify(SQLiteConn(copy._connection))[1] is None
 
 
 def test_the_sample_has_a_row_in_every_table(copy: Copy) -> None:

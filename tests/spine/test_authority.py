@@ -66,12 +66,12 @@ async def test_what_the_database_itself_refuses_is_raised_and_traced(
     database = house.scoped.spine.database
     write, asked = database.write, []
 
-    async def busy(work: Any) -> Any:
+    async def busy(work: Any, **how: Any) -> Any:
         asked.append(work)
         if len(asked) == 1:
             message = "busy"
             raise ConflictError(message, hint="again", retry=True)
-        return await write(work)
+        return await write(work, **how)
 
     monkeypatch.setattr(database, "write", busy)
     with pytest.raises(ScopedError) as caught:

@@ -22,7 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.among import among, keys
-from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.connection import SQLiteConn
 from scoped_mcp.storage.types import Bytes, Flag, Key, Words
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ ROWS = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def conn() -> Iterator[Conn]:
+def conn() -> Iterator[SQLiteConn]:
     raw = driver.dbapi.connect(":memory:", isolation_level=None, check_same_thread=False)
     engine = create_engine(
         "sqlite://",
@@ -61,12 +61,12 @@ def conn() -> Iterator[Conn]:
     )
     with engine.connect() as connection:
         METADATA.create_all(connection)
-        yield Conn(connection)
+        yield SQLiteConn(connection)
         connection.detach()
     raw.close()
 
 
-def both(conn: Conn, statement: Any, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+def both(conn: SQLiteConn, statement: Any, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     """The rows by SQLAlchemy (a first sight) and by the plan (a second): equal."""
     first, again = conn.rows(statement, values), conn.rows(statement, values)
     assert type(first[0] if first else None) is not type(again[0] if again else ())
@@ -80,7 +80,7 @@ def both(conn: Conn, statement: Any, values: dict[str, Any]) -> list[tuple[Any, 
 
 @given(st.lists(ROWS, min_size=1, max_size=4), st.data())
 def test_both_ways_write_and_read_the_same(
-    conn: Conn, rows: list[dict[str, Any]], data: st.DataObject
+    conn: SQLiteConn, rows: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     adding = insert(THINGS)
     made = [conn.insert(adding, row) for row in rows]
@@ -99,12 +99,12 @@ def test_both_ways_write_and_read_the_same(
         assert conn.update(change, {"first": made[0], "new": name}) == len(rows)
 
 
-def test_a_list_that_differs_from_call_to_call_is_left_to_sqlalchemy(conn: Conn) -> None:
+def test_a_list_that_differs_from_call_to_call_is_left_to_sqlalchemy(conn: SQLiteConn) -> None:
     statement = select(THINGS.c.id).where(THINGS.c.id.in_(bindparam("some", expanding=True)))
     assert [conn.rows(statement, {"some": some}) for some in ([], [0], [0, -1])] == [[], [], []]
 
 
-def test_a_missing_value_is_an_error_both_times(conn: Conn) -> None:
+def test_a_missing_value_is_an_error_both_times(conn: SQLiteConn) -> None:
     statement = select(THINGS).where(THINGS.c.name == bindparam("name"))
     conn.rows(statement, {"name": "x"})
     with pytest.raises(Exception):  # noqa: B017 - of either library: it must not pass

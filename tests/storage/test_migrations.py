@@ -14,12 +14,12 @@ from sqlalchemy import inspect
 
 from scoped_mcp import Scoped
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError, ScopedError
-from scoped_mcp.storage import driver, guards, schema
+from scoped_mcp.storage import driver, guards, revisions, schema
 from scoped_mcp.storage.metadata import STATE_COLUMNS, metadata
 from scoped_mcp.storage.presence import Presence
 from tests.promises import promise
 
-REVISIONS = [script.revision for script in schema._scripts().walk_revisions()][::-1]
+REVISIONS = [script.revision for script in revisions.scripts().walk_revisions()][::-1]
 
 
 def everything(path: Path) -> dict[str, list[Any]]:
@@ -142,7 +142,7 @@ def test_a_file_of_newer_code_is_moved_neither_up_nor_down(database_path: Path, 
 
 async def test_a_newer_schema_names_the_version_to_install(database_path: Path) -> None:
     with closing(sqlite3.connect(database_path)) as raw:
-        assert raw.execute("PRAGMA user_version").fetchone() == (schema._version_number(),)
+        assert raw.execute("PRAGMA user_version").fetchone() == (revisions.number(),)
         raw.execute("PRAGMA user_version = 3004005")
     set_revision(database_path, "9999")
     with pytest.raises(InternalError) as refused:
@@ -163,7 +163,7 @@ async def test_a_newer_schema_is_refused_with_what_to_do(database_path: Path) ->
 async def test_an_older_schema_is_refused_with_the_command_to_run(
     database_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "HEAD", "0999")
+    monkeypatch.setattr(revisions, "HEAD", "0999")
     with pytest.raises(ScopedError) as refused:
         async with Scoped.open(f"sqlite:///{database_path}"):
             pass

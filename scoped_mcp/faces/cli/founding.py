@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scoped_mcp.app import Scoped, sqlite_path
+from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings
 from scoped_mcp.faces.cli.options import Db, Json
@@ -38,7 +38,7 @@ def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:
     read = settings(db)
     name = name if name is not None else _login()
     token = asyncio.run(Scoped.create(read.db, name=name, settings=read))
-    url = f"sqlite:///{sqlite_path(read.db)}"
+    url = place_of(read.db).url
     if json:
         show.as_json({"token": token, "name": name, "db": url})
     else:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.layers.audit.store import verify
 from scoped_mcp.storage import driver
-from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.connection import SQLiteConn
 from tests.conftest import Home
 from tests.promises import promise
 
@@ -50,7 +50,7 @@ def cost(house: Home) -> tuple[float, int]:
     )
     tracemalloc.start()
     with engine.connect() as connection:
-        counted, finding = verify(Conn(connection))
+        counted, finding = verify(SQLiteConn(connection))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     raw.close()

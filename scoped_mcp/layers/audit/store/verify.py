@@ -176,9 +176,9 @@ class _Verifier:
         self.changes(row, body)
         self.counted.entries += 1
         self.counted.head = row.hash
-        self.last_at = row.at
+        self.last_at = max(self.last_at, row.at)  # works that run side by side end in any order
         if body["authority"]:
-            self.counted.authority = row.id
+            self.counted.authority = row.seq
         return bytes(row.hash)
 
     def changes(self, row: Any, body: dict[str, Any]) -> None:  # noqa: ANN401 - a row

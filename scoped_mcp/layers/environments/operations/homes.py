@@ -77,6 +77,7 @@ def fork(tx: WriteTx, thing: Object, expected: int | None) -> Object | None:
     known = store.imported(tx, one.id, thing.id)
     if known is None or not known.active:
         return None
+    tx.alone()  # or two updates at once would fork it twice
     require_active(tx, one)
     before = objects.fork_of(tx, thing.id, one.scope)
     if before is not None:

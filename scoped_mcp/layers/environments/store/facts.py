@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, exists, select  # noqa: TID251 - facts are what visibility is made of
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.layers.environments import logic
@@ -22,6 +21,7 @@ from scoped_mcp.layers.objects import Object, ObjectState, objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, sizes
+from scoped_mcp.storage.types import upsert
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -45,6 +45,7 @@ def _deleted(tx: ReadTx, cmd: DeleteObjects, _earlier: Earlier) -> ObjectList:
 @handles(
     CreateObjects,
     name="object.create_many",
+    beside=True,
     title="Create objects",
     effect=Effect.CREATE,
     needs={"environment": Access.WRITE},
@@ -65,6 +66,7 @@ def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
 @handles(
     UpdateObjects,
     name="object.update_many",
+    beside=True,
     title="Update objects",
     effect=Effect.CHANGE,
     toolset="scopes",

@@ -53,6 +53,7 @@ def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> ObjectView:
 @handles(
     CreateObject,
     name="object.create",
+    beside=True,
     title="Create an object",
     effect=Effect.CREATE,
     needs={"environment": Access.WRITE},
@@ -126,6 +127,7 @@ def list_(cmd: ListObjects, tx: ReadTx) -> ObjectPage:
 @handles(
     UpdateObject,
     name="object.update",
+    beside=True,
     title="Update an object",
     effect=Effect.CHANGE,
     needs={"id": Access.READ},
@@ -151,6 +153,7 @@ def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
 @handles(
     TagObject,
     name="object.tag",
+    beside=True,
     title="Tag an object",
     effect=Effect.CHANGE,
     needs={"id": Access.WRITE},
@@ -308,13 +311,16 @@ def _require_fits(tx: ReadTx, data: dict[str, JsonValue]) -> None:
         raise InvalidError(message, hint="split it into several objects")
 
 
-def _require_free(tx: ReadTx, owner: str, home: str | None, name: str | None) -> None:
+def _require_free(tx: WriteTx, owner: str, home: str | None, name: str | None) -> None:
     """Refuse a name that another active object of the owner has in that place.
 
     Raises:
         ConflictError: it is taken.
     """
-    taken = None if name is None else store.named(tx, owner, home, name)
-    if taken is not None and name is not None:
+    if name is None:
+        return
+    tx.alone()
+    taken = store.named(tx, owner, home, name)
+    if taken is not None:
         message = f"you have an object named {quote(name)}"
         raise ConflictError(message, hint=f'choose another name, or object_update(id="{taken.id}")')

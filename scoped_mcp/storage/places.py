@@ -1,0 +1,144 @@
+"""Where a database is: a file of SQLite's, or a schema of PostgreSQL's. The one choice of engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.storage import schema
+from scoped_mcp.storage.database import sqlite_path
+from scoped_mcp.storage.presence import Presence
+from scoped_mcp.storage.sqlite import SQLiteDatabase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scoped_mcp.storage.database import Database
+
+_SQLITE, _POSTGRESQL = frozenset({"", "sqlite"}), frozenset({"postgresql", "postgres"})
+
+
+class Place(Protocol):
+    """A place where one organisation's database is, or will be."""
+
+    @property
+    def url(self) -> str:
+        """Its URL, without a password."""
+        ...
+
+    @property
+    def key_file(self) -> Path | None:
+        """Where its key is, beside the database; None where nothing is beside it."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A short name of this place, the same in every process."""
+        ...
+
+    def create(self) -> None:
+        """Make the database with the newest schema.
+
+        Raises:
+            InvalidError: it is there and in use.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Take back a database that was made and not founded."""
+        ...
+
+    async def open(self) -> Database:
+        """Open the database.
+
+        Raises:
+            InvalidError: there is none, or this process may not have it open.
+            InternalError: its schema is another one.
+        """
+        ...
+
+    def require_alone(self) -> None:
+        """Refuse while another process has the database open.
+
+        Raises:
+            InvalidError: one has, or there is no database.
+        """
+        ...
+
+    def current(self) -> str | None:
+        """The revision of its schema, or None where there is none."""
+        ...
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Bring it to a later revision."""
+        ...
+
+    def downgrade(self, revision: str) -> None:
+        """Bring it back to an earlier revision; the trail is never dropped."""
+        ...
+
+
+def place_of(url: str) -> Place:
+    """The place that a URL names; a plain path is a file of SQLite's.
+
+    Raises:
+        InvalidError: there is no engine for its scheme, or it cannot be read.
+    """
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme in _SQLITE:
+        return SQLiteFile(sqlite_path(url))
+    if scheme in _POSTGRESQL:
+        return _postgresql(url)
+    message = f"no engine for `{scheme}`"
+    raise InvalidError(
+        message, hint="use sqlite:///path/to/scoped.db or postgresql://host/database"
+    )
+
+
+class SQLiteFile:
+    """See `Place`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        self.key_file: Path | None = path.with_name(path.name + ".key")
+        self.identity = path.name
+
+    def create(self) -> None:
+        """Make the file with the newest schema."""
+        schema.create(self.path)
+
+    def remove(self) -> None:
+        """Take back a file that was made and not founded."""
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    async def open(self) -> Database:
+        """Open the file."""
+        return await SQLiteDatabase.open(self.path)
+
+    def require_alone(self) -> None:
+        """Refuse while another process has the file open."""
+        Presence.enter(self.path, alone=True).leave()
+
+    def current(self) -> str | None:
+        """The revision of its schema, or None where there is none."""
+        if not self.path.is_file():
+            message = f"there is no database at `{self.path}`"
+            raise InvalidError(message, hint="create one with `scoped-mcp init`")
+        return schema.current(self.path)
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Bring it to a later revision."""
+        schema.upgrade(self.path, revision)
+
+    def downgrade(self, revision: str) -> None:
+        """Bring it back to an earlier revision."""
+        schema.downgrade(self.path, revision)
+
+
+def _postgresql(url: str) -> Place:
+    # Half a second of imports that the embedded engine does not need.
+    from scoped_mcp.storage.postgres.place import PostgresSchema  # noqa: PLC0415
+
+    return PostgresSchema.parse(url)

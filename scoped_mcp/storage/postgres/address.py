@@ -1,0 +1,81 @@
+"""Where a PostgreSQL database is: libpq's URL, and the schema in it that is the organisation's."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.text import quote
+
+SCHEMA = "scoped"
+SCHEMES = frozenset({"postgresql", "postgres"})
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SESSION = {
+    "statement_timeout": "60s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "120s",
+    "synchronous_commit": "on",  # whatever the database's default: acknowledged is durable
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A schema of a PostgreSQL database.
+
+    Attributes:
+        schema: Its name; `?schema=acme` in the URL, else `scoped`.
+        shown: The URL without its password.
+    """
+
+    conninfo: str = field(repr=False)
+    schema: str
+    shown: str
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Read `postgresql://user@host/database?schema=acme`.
+
+        Raises:
+            InvalidError: it is no URL that libpq reads, or the schema's name is none of ours.
+        """
+        parts = urlsplit(url)
+        given = parse_qsl(parts.query, keep_blank_values=True)
+        schema = next((value for name, value in given if name == "schema"), SCHEMA)
+        rest = [(name, value) for name, value in given if name not in {"schema", "options"}]
+        if not _NAME.fullmatch(schema) or schema.startswith("pg_") or schema == "public":
+            message = f"{quote(schema)} cannot be the schema of an organisation"
+            raise InvalidError(message, hint="use lower-case letters, digits and underscores")
+        try:
+            options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+            options += f" -c search_path={schema},pg_catalog"
+            libpq = urlunsplit(parts._replace(query=urlencode(rest)))
+            conninfo = make_conninfo(libpq, options=options, application_name="scoped-mcp")
+        except (psycopg.Error, ValueError) as error:
+            message = "the database's URL cannot be read"
+            hint = "use postgresql://user:password@host/database"
+            raise InvalidError(message, hint=hint) from error
+        shown = parts.netloc.rpartition("@")
+        user = shown[0].partition(":")[0]
+        place = f"{user}@{shown[2]}" if user else shown[2]
+        query = [(n, v) for n, v in given if n not in {"password", "options", "sslpassword"}]
+        clear = urlunsplit((parts.scheme, place, parts.path, urlencode(query, safe="/"), ""))
+        return cls(conninfo, schema, clear)
+
+    @property
+    def identity(self) -> str:
+        """A short name of this place, the same in every process: for the file of its key."""
+        known = conninfo_to_dict(self.conninfo)
+        where = [str(known.get(name, "")) for name in ("host", "hostaddr", "port", "dbname")]
+        return hashlib.sha256("\0".join([*where, self.schema]).encode()).hexdigest()[:16]
+
+    def lock(self, purpose: str) -> int:
+        """The number of an advisory lock of this schema."""
+        digest = hashlib.sha256(f"scoped-mcp/{purpose}/{self.schema}".encode()).digest()
+        return int.from_bytes(digest[:8], signed=True)

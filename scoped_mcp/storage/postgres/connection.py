@@ -1,0 +1,150 @@
+"""`Conn` over psycopg, in pipeline mode: what needs no answer is not waited for.
+
+Half of what a write says needs no answer — rows that are added, marks that are set — and each
+statement that is waited for costs a round trip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
+
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from scoped_mcp.storage.connection import NOTHING, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from psycopg import Connection, Cursor, Pipeline
+    from sqlalchemy import Executable, Insert
+
+Raw = "Connection[tuple[Any, ...]]"
+DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
+CHANNEL = "scoped_mcp_changes"
+_NUMBER = "SELECT nextval('entry_numbers')"
+_TELL = f"SELECT pg_notify('{CHANNEL}', current_schema())"
+
+
+@dataclass
+class _Plan(Plan):
+    """A statement ready for psycopg.
+
+    Attributes:
+        returns: Whether an insert answers with the key that the table made.
+    """
+
+    returns: bool = False
+
+
+_plans: WeakKeyDictionary[Any, dict[tuple[str, ...], _Plan | None]] = WeakKeyDictionary()
+
+
+def settle(raw: Connection[Any]) -> None:
+    """Send every number as one type, or each size of number is another prepared statement."""
+    raw.adapters.register_dumper(int, Int8Dumper)
+
+
+class PostgresConn:
+    """See `Conn`."""
+
+    def __init__(
+        self,
+        raw: Connection[Any],
+        pipeline: Pipeline,
+        *,
+        now: datetime,
+        alone: bool = True,
+        number: int = 0,
+    ) -> None:
+        self._raw = raw
+        self._pipeline = pipeline
+        self.now: datetime | None = now
+        self.alone = alone
+        self._number = number
+
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Every row of a query."""
+        plan, cursor = self._run(statement, values or NOTHING)
+        return plan.named(cursor, cursor.fetchall())
+
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - a row
+        """The first row of a query, or None."""
+        plan, cursor = self._run(statement, values or NOTHING)
+        found = cursor.fetchone()
+        return None if found is None else plan.named(cursor, [found])[0]
+
+    def insert(self, statement: Insert, values: Mapping[str, Any]) -> int:
+        """Insert one row; its integer key where the table makes one."""
+        plan, cursor = self._run(statement, values)
+        if plan.returns:
+            return int(cast("Any", cursor.fetchone())[0])
+        self._pipeline.sync()
+        return 0
+
+    def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
+        """Change rows; how many."""
+        _, cursor = self._run(statement, values)
+        self._pipeline.sync()
+        return cursor.rowcount
+
+    def send(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - any of those
+        """Insert or change without waiting: a refusal shows at a later statement, or at the end."""
+        self._run(statement, values)
+
+    def numbers(self, last: int) -> Iterator[int]:  # noqa: ARG002 - the sequence knows
+        """From the sequence that all processes draw from; the first came with the order."""
+        yield self._number
+        while True:
+            yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])
+
+    def tell(self) -> None:
+        """A notification goes out with the commit."""
+        self._raw.execute(_TELL)
+
+    def savepoint(self, name: str) -> None:
+        """Mark where `rollback` may return to."""
+        self._raw.execute(f"SAVEPOINT {name}")
+
+    def release(self, name: str) -> None:
+        """Forget the mark and keep what was done since."""
+        self._raw.execute(f"RELEASE SAVEPOINT {name}")
+
+    def rollback(self, name: str) -> None:
+        """Undo what was done since the mark, and forget it."""
+        self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}")
+        self._raw.execute(f"RELEASE SAVEPOINT {name}")
+
+    def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[_Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
+        plans = _plans.setdefault(statement, {})
+        names = tuple(values)
+        if names not in plans:
+            plans[names] = _compile(statement, names)
+        plan = plans[names]
+        if plan is None:  # `IN` lists differ from call to call
+            plan = _expand(statement.params(**values))
+            values = NOTHING
+        return plan, self._raw.execute(plan.sql, plan.parameters(values))
+
+
+def _compile(statement: Any, names: tuple[str, ...]) -> _Plan | None:  # noqa: ANN401 - any statement
+    keys = list(names) if getattr(statement, "is_insert", False) else None
+    compiled = statement.compile(dialect=DIALECT, column_keys=keys)
+    if any(bind.expanding for bind in compiled.binds.values()):
+        return None
+    return _plan(compiled)
+
+
+def _expand(statement: Any) -> _Plan:  # noqa: ANN401 - any statement
+    options = {"render_postcompile": True}
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs=options)
+    return _plan(compiled, compiled.params)
+
+
+def _plan(compiled: Any, known: Mapping[str, Any] = NOTHING) -> _Plan:  # noqa: ANN401 - SQLAlchemy's
+    fixed = {name: b.value for name, b in compiled.binds.items() if not b.required} | dict(known)
+    returns = bool(getattr(compiled, "effective_returning", None))
+    return _Plan(str(compiled), tuple(compiled.positiontup or ()), fixed, returns=returns)

@@ -1,0 +1,304 @@
+"""The second engine: a pool of connections on threads, and one order among all processes.
+
+A work takes its place here first, in the order in which it came: those that may run beside others
+run beside each other, one that may not runs alone. Then, on its connection:
+
+    1  BEGIN, the advisory lock (shared or exclusive), the clock, a number: one round trip
+    2  the work, whose statements are waited for only where it needs an answer
+    3  COMMIT, in the same round trip as the last of them
+
+What two works did to one row at once, a deadlock, a lost connection: the work runs again from its
+start. A connection lost during COMMIT is asked for by the transaction's own id, so that nothing is
+done twice and nothing acknowledged is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage.connection import AgainError
+from scoped_mcp.storage.postgres import trouble
+from scoped_mcp.storage.postgres.connection import PostgresConn, settle
+from scoped_mcp.storage.postgres.roles import act_as_app
+from scoped_mcp.storage.postgres.schema import Presence, require_current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg import Connection, Cursor
+
+    from scoped_mcp.storage.connection import Conn
+    from scoped_mcp.storage.postgres.address import Address
+
+T = TypeVar("T")
+WRITERS = 8
+READERS = 2
+TRIES = 10
+WAIT_SECONDS = 10.0  # for a connection, while the server is away
+RESOLVE_SECONDS = 30.0  # for what became of a commit
+_STOPPED = "an operation raised StopIteration"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_ORDER = (
+    "SELECT clock_timestamp(), nextval('entry_numbers'), pg_current_xact_id()::text,"
+    " (SELECT version_num FROM alembic_version)"
+)
+_NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version)"
+_STATUS = "SELECT pg_xact_status(%s::xid8)"
+
+
+@dataclass(slots=True)
+class _Work:
+    run: Callable[[Conn], Any]
+    future: asyncio.Future[Any]
+    beside: bool
+
+
+class _CommitLostError(Exception):
+    """The connection went while a commit was under way."""
+
+    def __init__(self, transaction: str, value: object, cause: BaseException) -> None:
+        super().__init__()
+        self.transaction, self.value, self.cause = transaction, value, cause
+
+
+class PostgresDatabase:
+    """The engine for many processes; see `Database` for what it promises."""
+
+    def __init__(self, address: Address, presence: Presence) -> None:
+        self.address = address
+        self._presence = presence
+        self._pool = ConnectionPool[Any](
+            address.conninfo,
+            min_size=1,
+            max_size=WRITERS + READERS,
+            kwargs={"autocommit": True},
+            configure=_configure,
+            timeout=WAIT_SECONDS,
+            open=False,
+            name="scoped-mcp",
+        )
+        self._writers = ThreadPoolExecutor(WRITERS, "scoped-mcp-write")
+        self._readers = ThreadPoolExecutor(READERS, "scoped-mcp-read")
+        self._queue: deque[_Work] = deque()
+        self._running = 0
+        self._alone = False
+        self._closing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._reading = 0
+
+    @classmethod
+    async def open(cls, address: Address) -> PostgresDatabase:
+        """Open an existing database whose schema is this code's.
+
+        Raises:
+            InvalidError: there is no such schema, or the role could get past what guards it.
+            InternalError: its schema is another revision, or it cannot be reached.
+        """
+        presence = await asyncio.to_thread(Presence.enter, address)
+        self = cls(address, presence)
+        try:
+            await asyncio.to_thread(self._pool.open, wait=True, timeout=WAIT_SECONDS)
+        except BaseException as error:  # noqa: BLE001 - raised again, in our words
+            await self._shut()
+            raise trouble.translate(error) from None
+        return self
+
+    async def write(self, work: Callable[[Conn], T], *, beside: bool = False) -> T:
+        """Run `work` in a transaction of its own and make it durable."""
+        if self._closing:
+            raise _closing()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Work(work, future, beside))
+        self._pump()
+        return await future
+
+    async def read(self, work: Callable[[Conn], T]) -> T:
+        """Run `work` on a snapshot that cannot write."""
+        if self._closing:
+            raise _closing()
+        loop = asyncio.get_running_loop()
+        self._reading += 1
+        self._idle.clear()
+        running = loop.run_in_executor(self._readers, self._look, work)
+        running.add_done_callback(lambda _: self._looked())
+        return cast("T", await asyncio.shield(running))
+
+    async def close(self) -> None:
+        """Finish what waits, then let go of the database."""
+        self._closing = True
+        await self._idle.wait()
+        await self._shut()
+
+    async def _shut(self) -> None:
+        await asyncio.to_thread(self._pool.close)
+        self._writers.shutdown(wait=False)
+        self._readers.shutdown(wait=False)
+        await asyncio.to_thread(self._presence.leave)
+
+    def _looked(self) -> None:
+        self._reading -= 1
+        self._rest()
+
+    def _rest(self) -> None:
+        if not (self._queue or self._running or self._reading):
+            self._idle.set()
+
+    def _pump(self) -> None:
+        """Begin what may begin, in order: a work that must be alone lets nobody pass."""
+        self._idle.clear()
+        loop = asyncio.get_running_loop()
+        while self._queue and not self._alone and self._running < WRITERS:
+            if not self._queue[0].beside and self._running:
+                break
+            work = self._queue.popleft()
+            if work.future.cancelled():
+                continue
+            self._running += 1
+            self._alone = not work.beside
+            done = loop.run_in_executor(self._writers, self._transact, work)
+            done.add_done_callback(partial(self._settle, work))
+        self._rest()
+
+    def _settle(self, work: _Work, done: asyncio.Future[Any]) -> None:
+        self._running -= 1
+        self._alone = False
+        error = done.exception()
+        if isinstance(error, AgainError):
+            work.beside = False
+            self._queue.appendleft(work)
+        elif work.future.done():
+            pass
+        elif isinstance(error, StopIteration):  # a future refuses it, and its caller would hang
+            work.future.set_exception(RuntimeError(_STOPPED))
+        elif error is not None:
+            work.future.set_exception(error)
+        else:
+            work.future.set_result(done.result())
+        self._pump()
+
+    # --- on a thread
+
+    def _transact(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
+        """Run a work until it is done, or is refused for a reason of its own."""
+        until = time.monotonic() + WAIT_SECONDS
+        for attempt in range(TRIES):
+            try:
+                return self._once(work)
+            except _CommitLostError as lost:
+                if self._committed(lost):
+                    return lost.value
+            except psycopg.Error as error:
+                lost_it = trouble.is_lost(error)
+                if not (lost_it and time.monotonic() < until) and (
+                    not isinstance(error, trouble.RACES) or attempt == TRIES - 1
+                ):
+                    raise trouble.translate(error) from error
+            except StopIteration as error:
+                raise RuntimeError(_STOPPED) from error
+            time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - to part who met
+        message = "the database was too busy; nothing was stored"
+        raise InternalError(message, hint="call again", retry=True)
+
+    def _once(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
+        with self._pool.connection() as raw:
+            transaction, value, committing = "", None, False
+            try:
+                with raw.pipeline() as pipeline:
+                    order = self._order(raw, beside=work.beside)
+                    now, number, transaction, revision = cast("Any", order.fetchone())
+                    require_current(revision)
+                    conn = PostgresConn(
+                        raw, pipeline, now=now, alone=not work.beside, number=number
+                    )
+                    value = work.run(conn)
+                    committing = True
+                    ended = raw.execute("COMMIT")
+                    pipeline.sync()
+            except BaseException as error:
+                _abandon(raw)
+                if committing and trouble.is_lost(error):
+                    raise _CommitLostError(transaction, value, error) from error
+                raise
+            if ended.statusmessage != "COMMIT":
+                message = "the database ended the transaction"
+                raise InternalError(message, hint="call again", retry=True)
+            return value
+
+    def _order(self, raw: Connection[Any], *, beside: bool) -> Cursor[Any]:
+        """1: take the order, then read the clock (rulings 53 and 55)."""
+        how = "_shared" if beside else ""
+        raw.execute(_BEGIN)
+        raw.execute(f"SELECT pg_advisory_xact_lock{how}({self.address.lock('order')})")
+        return raw.execute(_ORDER)
+
+    def _committed(self, lost: _CommitLostError) -> bool:
+        """Ask a new connection what became of a transaction."""
+        until = time.monotonic() + RESOLVE_SECONDS
+        while time.monotonic() < until:
+            try:
+                with self._pool.connection() as raw:
+                    (status,) = cast("Any", raw.execute(_STATUS, [lost.transaction]).fetchone())
+            except psycopg.Error:
+                status = "unknown"
+            if status in {"committed", "aborted"}:
+                return bool(status == "committed")
+            time.sleep(0.1)
+        raise trouble.unknown_outcome(lost.cause)
+
+    def _look(self, work: Callable[[Conn], T]) -> T:
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return self._snapshot(work)
+            except psycopg.Error as error:
+                if not trouble.is_lost(error) or time.monotonic() > until:
+                    raise trouble.translate(error) from error
+            except StopIteration as error:  # a future refuses it, and its caller would hang
+                raise RuntimeError(_STOPPED) from error
+            time.sleep(0.05)
+
+    def _snapshot(self, work: Callable[[Conn], T]) -> T:
+        with self._pool.connection() as raw:
+            try:
+                with raw.pipeline() as pipeline:
+                    raw.execute(_LOOK)
+                    now, revision = cast("Any", raw.execute(_NOW).fetchone())
+                    require_current(revision)
+                    value = work(PostgresConn(raw, pipeline, now=now))
+                    pipeline.sync()
+                    return value
+            finally:
+                _abandon(raw)
+
+
+def _configure(raw: Connection[Any]) -> None:
+    settle(raw)
+    act_as_app(raw)
+
+
+def _abandon(raw: Connection[Any]) -> None:
+    """End what is not committed; a broken connection ended it by itself."""
+    if raw.closed:
+        return
+    try:
+        raw.execute("ROLLBACK")
+    except psycopg.Error:
+        raw.close()
+
+
+def _closing() -> InternalError:
+    message = "the database is closing"
+    return InternalError(message, hint="call again when the server is back", retry=True)
