@@ -174,6 +174,10 @@ class Scoped:
             stop.set()
             await sweeper
 
+    async def sweep(self) -> int:
+        """Write down once what has run out, as servers do all the time: how many things."""
+        return await environments.worker.sweep(self.spine)
+
     @staticmethod
     async def recover(url: str, name: str, *, settings: Settings | None = None) -> str:
         """The operator's break-glass: end every credential of a principal and issue one anew.

@@ -198,8 +198,11 @@ content.salt           content and salt go together, with an erasure, and only o
 content.erase          `object.erase`  -- comes with room 7; the table stands
 == ruling 50
 trail.reading          entries about reading the trail are left out unless asked for
-trail.follow           a follow is one entry when opened, one when closed
-                       -- not kept: each look of `audit log --follow` is traced as the read it is
+trail.follow           a follow is one entry when opened, one when closed that says what it showed
+follow.quiet           only an open follow of that very session looks, at what audit_list shows
+follow.revoked         revocation, suspension, expiry and a lost role bite the very next look
+follow.idle            a follow that nobody looks at ends, and is closed by the sweeper
+follow.position        followed by position, no entry is missed or shown twice, whoever writes
 == ruling 51
 failures.counted       failed authentication is counted per source and minute: one entry a window
 == ruling 52

@@ -29,6 +29,8 @@ class Limits:
         promotion_seconds: How long a promotion waits for its reviewers.
         prepare_seconds: How long preparing the work of one call may take, beside its transaction.
         prepare_bytes: Contents that one call may merge or compare.
+        follows: Open follows of the trail in one session.
+        follow_seconds: How long a follow stays open that nobody looks at.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -49,4 +51,6 @@ class Limits:
     promotion_seconds: int = 7 * DAY
     prepare_seconds: int = 20
     prepare_bytes: int = 64 * 1_048_576
+    follows: int = 20
+    follow_seconds: int = 300
     failures_a_minute: int = 600

@@ -23,7 +23,6 @@ from __future__ import annotations
 import hmac
 import logging
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -38,17 +37,15 @@ from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, o
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.outcome import Look, Outcome
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.seen import LastSeen
 from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.spine.work import UnpreparedError
 from scoped_mcp.spine.workshop import Workshop
-from scoped_mcp.storage.path import last_seen
-from scoped_mcp.storage.types import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.kernel.limits import Limits
@@ -61,9 +58,6 @@ if TYPE_CHECKING:
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
 log = logging.getLogger("scoped_mcp")
-SEEN_EVERY = timedelta(minutes=1)
-_NEW = upsert(last_seen)
-_SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
 
 
 class Spine:
@@ -88,7 +82,7 @@ class Spine:
         self._entropy = entropy
         self._time = Timekeeper(self._clock, own=clock is not None)
         self._failures = Failures(limits.failures_a_minute)
-        self._seen: dict[str, datetime] = {}
+        self._seen = LastSeen()
 
     async def run(self, command: Command[V], token: Proof, origin: Origin | None = None) -> V:
         """Do what the command asks, as whom the token says.
@@ -177,14 +171,34 @@ class Spine:
     async def _go(self, request: Request) -> Outcome:
         if request.operation is not None and request.operation.pooled:
             return await self._pooled(request)
+        if request.operation is not None and request.operation.quiet:
+            return await self._quietly(request)
         beside = request.operation is None or request.operation.beside
         try:
             return await self.database.write(
                 lambda conn: self._perform(conn, request), beside=beside
             )
         except UnpreparedError:
-            self._seen.clear()  # what was noted went with the transaction
+            self._seen.forget()  # what was noted went with the transaction
             raise
+
+    async def _quietly(self, request: Request) -> Outcome:
+        """A look of an open stream: like any read, but the stream's entries are its trace (50)."""
+        look = await self.database.read(lambda conn: self._look(conn, request))
+        if look is None or look.outcome.refusal is not None:  # a refusal is traced like any other
+            return await self.database.write(lambda conn: self._perform(conn, request), beside=True)
+        if look.record.notes:
+            note = partial(self._note, request=request, look=look)
+            await self.database.write(note, beside=True)
+        return look.outcome
+
+    def _note(self, conn: Conn, request: Request, look: Look) -> None:
+        context, _ = self._begin(conn)
+        context.caller = cast("Caller", look.outcome.caller)
+        tx = self._root(context, request)
+        self._seen.note(tx)
+        for statement, values in look.record.notes:
+            tx.derive(statement, values)
 
     async def _foresee(self, request: Request) -> None:
         await self.database.read(lambda conn: self._look(conn, request))
@@ -217,6 +231,9 @@ class Spine:
             return Outcome(context.caller, refusal=refusal)
         conn.release("step")
         note_use(tx)
+        for record in context.records:
+            for statement, values in record.notes:
+                tx.derive(statement, values)
         trace.write(context, head, request.origin, None)  # 7 and 8
         repeat.remember(tx, request, stamp(context.now))
         return Outcome(context.caller, view=view)
@@ -266,17 +283,7 @@ class Spine:
             opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
             opener = WriteTx(context, opening, tx.record)
             context.caller = ports.open_session(opener, caller, request.origin)
-        self._see(tx)
-
-    def _see(self, tx: WriteTx) -> None:
-        session, now = tx.caller.session, tx.now
-        if session is None or now - self._seen.get(session, now - SEEN_EVERY) < SEEN_EVERY:
-            return
-        if len(self._seen) > 10_000:  # noqa: PLR2004 - a bound on memory, not on sessions
-            self._seen.clear()
-        self._seen[session] = now
-        values = {"id": tx.caller.session_key, "at": stamp(now)}
-        tx._context.conn.send(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
+        self._seen.note(tx)
 
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""

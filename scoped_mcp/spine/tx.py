@@ -216,6 +216,15 @@ class ReadTx:
         """What a cursor is bound to."""
         return canonical.encode([self.caller.principal, self.operation.name, filters])
 
+    @property
+    def entry_id(self) -> str:
+        """The id that the entry of this very operation will have."""
+        return self._context.name(self.record)
+
+    def note(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - see `derive`
+        """Change a derived table behind this read, once it is done: it says that it was done."""
+        self.record.notes.append((statement, values))
+
     def work_out(self, works: Sequence[Work]) -> list[Any]:
         """What pure pieces of work come to: prepared before, or small enough to do here."""
         return work_out(self._context, works)
