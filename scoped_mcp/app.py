@@ -150,10 +150,11 @@ class Scoped:
             if await database.read(registry.unregistered):
                 await spine.run_as_house(registry.RegisterKinds())
             scoped = cls(spine, settings)
-            try:
-                yield scoped
-            finally:
-                await scoped.follows.close()
+            async with spine.workshop:
+                try:
+                    yield scoped
+                finally:
+                    await scoped.follows.close()
         finally:
             await database.close()
 
@@ -180,6 +181,10 @@ class Scoped:
         finally:
             stop.set()
             await sweeper
+
+    async def sweep(self) -> int:
+        """Write down once what has run out, as servers do all the time: how many things."""
+        return await environments.worker.sweep(self.spine)
 
     @staticmethod
     async def recover(url: str, name: str, *, settings: Settings | None = None) -> str:

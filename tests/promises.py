@@ -125,7 +125,12 @@ lens.masks             what is masked is decided at step 2  -- comes with redact
 parse.traced           what does not parse is traced with field and code, never the value
 == ruling 17
 slow.arrays            an array over 2,000 items is one value in a diff
-slow.prepare           slow work is prepared before step 1  -- no operation declares it yet
+slow.prepare           slow work is prepared before step 1, on a snapshot, in another process
+slow.nobody_waits      while two documents of 1 MiB are compared or merged, others' calls go on
+slow.moved             what was prepared of other versions counts for nothing
+slow.budget            preparing beyond its budget is refused, names the limit, and stores nothing
+slow.ended             who leaves ends its work; a killed process is replaced; closing ends all
+slow.diffs             two documents of any size are compared as deep as two small ones
 == ruling 18
 last_seen              last use is written once a minute, without version or trace
 == ruling 19
@@ -211,8 +216,11 @@ content.salt           content and salt go together, with an erasure, and only o
 content.erase          `object.erase`  -- comes with room 7; the table stands
 == ruling 50
 trail.reading          entries about reading the trail are left out unless asked for
-trail.follow           a follow is one entry when opened, one when closed
-                       -- not kept: each look of `audit log --follow` is traced as the read it is
+trail.follow           a follow is one entry when opened, one when closed that says what it showed
+follow.quiet           only an open follow of that very session looks, at what audit_list shows
+follow.revoked         revocation, suspension, expiry and a lost role bite the very next look
+follow.idle            a follow that nobody looks at ends, and is closed by the sweeper
+follow.position        followed by position, no entry is missed or shown twice, whoever writes
 == ruling 51
 failures.counted       failed authentication is counted per source and minute: one entry a window
 == ruling 52

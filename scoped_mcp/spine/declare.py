@@ -21,6 +21,7 @@ from scoped_mcp.kernel.ids import Id
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
+    from scoped_mcp.spine.work import Prepared
 
 
 class Access(IntEnum):
@@ -107,6 +108,7 @@ class Earlier:
 
 C = TypeVar("C", bound=Command[Any])
 Handler = Callable[[Any, Any], View]
+Prepare = Callable[[Any, Any], "Prepared"]
 Again = Callable[[Any, Any, Earlier], View]
 
 
@@ -132,6 +134,9 @@ class Operation:
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
+        stream: Whether it serves a stream that a face holds open: called by name, and no tool.
+        quiet: Whether it is a look of such a stream: done, it leaves no entry (ruling 50).
+        prepare: What slow work it will ask for (ruling 17), asked on a snapshot before step 1.
         beside: Whether it may run while others do, where the engine can: what it decides depends on
             nothing that they write. It is asked of no read; whatever moves rights runs alone.
         again: How a repetition reads the result anew (ruling 19), from the transaction, the command
@@ -157,6 +162,9 @@ class Operation:
     instance: Access
     authority: Authority | None = None
     pinned: bool = False
+    prepare: Prepare | None = None
+    stream: bool = False
+    quiet: bool = False
     beside: bool = False
     trail: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
@@ -192,6 +200,9 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     instance: Access = Access.NONE,
     authority: Authority | None = None,
     pinned: bool = False,
+    prepare: Prepare | None = None,
+    stream: bool = False,
+    quiet: bool = False,
     beside: bool = False,
     trail: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
@@ -223,6 +234,9 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             instance=instance,
             authority=authority,
             pinned=pinned,
+            prepare=prepare,
+            stream=stream,
+            quiet=quiet,
             beside=beside or effect is Effect.READ,
             trail=trail,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
@@ -284,6 +298,7 @@ def _require_whole(operation: Operation) -> None:
         (operation.scope not in {"", "root", *ids}, "scope must be root or an id field"),
         (not command.traced <= set(command.model_fields), "traced names an unknown field"),
         (operation.effect is Effect.READ and bool(operation.writes), "a read writes nothing"),
+        (operation.quiet and operation.effect is not Effect.READ, "only reads are quiet"),
         (operation.authority is not None and operation.tool, "only nested ones act in authority"),
     ]
     for wrong, problem in problems:
