@@ -135,7 +135,7 @@ temporal.back          rolling back is making the opposite change now  -- comes 
 == ruling 24
 temporal.epoch         a restored database has a new credential epoch  -- comes with room 7
 == ruling 25
-stream.again           a stream re-authorises at each event  -- there is none yet (HTTP keeps none)
+stream.again           a stream re-authorises at each event: a follow at each look (HTTP keeps none)
 http.no_stream         HTTP keeps no stream that a revoked token could go on reading
 == ruling 26
 share.levels           READ, WRITE, ADMIN are what the table says, for every direct member
