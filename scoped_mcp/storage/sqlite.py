@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -24,12 +22,12 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
+from scoped_mcp.kernel.errors import InternalError, ScopedError
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.commits import Commits
 from scoped_mcp.storage.connection import SQLiteConn
 from scoped_mcp.storage.ear import EVERY, Ear
-from scoped_mcp.storage.presence import Presence, unreachable
+from scoped_mcp.storage.presence import Presence, require_usable
 from scoped_mcp.storage.schema import require_current
 from scoped_mcp.storage.watch import Watch
 
@@ -172,7 +170,7 @@ class SQLiteDatabase:
             InvalidError: there is no such file, its schema is another one, or a second process may
                 not open it with this version of SQLite.
         """
-        _require_usable(path)
+        require_usable(path)
         presence = Presence.enter(path, alone=alone)
         self = cls(path, presence)
         try:
@@ -368,20 +366,6 @@ class SQLiteDatabase:
 
 def _raw(link: _Link) -> driver.Raw:
     return cast("driver.Raw", link.raw)
-
-
-def _require_usable(path: Path) -> None:
-    """Opening an empty file would make it a database; one that only reads would fail at a call."""
-    try:
-        there = path.exists()
-        empty = there and not path.stat().st_size
-        if there and not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(errno.EACCES, "it is read-only for this account")
-    except OSError as error:
-        raise unreachable(path, error) from error
-    if empty:
-        message = f"`{path}` is empty"
-        raise InvalidError(message, hint="create a database with `scoped-mcp init`")
 
 
 def _closing() -> InternalError:

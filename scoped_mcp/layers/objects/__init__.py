@@ -4,7 +4,6 @@ A new object is its creator's alone. Every change is an immutable version with d
 reason; a deleted one is a tombstone that only its owner sees.
 """
 
-from scoped_mcp.kernel.documents import ABSENT, Conflict
 from scoped_mcp.layers.objects.model import (
     AcceptObject,
     CreateObject,
@@ -39,9 +38,7 @@ from scoped_mcp.layers.objects.store import (
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
-    "ABSENT",
     "AcceptObject",
-    "Conflict",
     "CreateObject",
     "DeleteObject",
     "Fork",

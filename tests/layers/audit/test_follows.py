@@ -155,7 +155,7 @@ async def test_an_ended_follow_shows_nothing_and_ends_once(alice: Session) -> No
             await alice.call(operation, {"follow": follow})
 
 
-@promise("follow.revoked")
+@promise("follow.revoked", "stream.again")
 async def test_revocation_suspension_and_expiry_bite_the_very_next_look(house: Home) -> None:
     alice, bob = await house.user("alice"), await house.user("bob")
     carl = await house.user("carl", ttl_seconds=60)

@@ -7,7 +7,7 @@ side: whoever follows by position misses nothing and sees nothing twice. No answ
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update  # noqa: TID251 - own rows
 
@@ -130,5 +130,5 @@ def _note(tx: ReadTx, one: Any, shown: Sequence[Any]) -> None:  # noqa: ANN401 -
         counted = {"of": one.entry, "last": fresh[-1].seq, "count": len(fresh), "now": now}
         tx.note(_SHOWN, counted)
     elif moment(one.at) + SEEN_EVERY <= tx.now:
-        head = one.clear if shown else cast("Any", tx.row(_HEAD)).seq
+        head = one.clear if shown else tx.row(_HEAD).seq
         tx.note(_CLEAR, {"of": one.entry, "head": head, "now": now})

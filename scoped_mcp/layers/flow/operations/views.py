@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from scoped_mcp.kernel.documents import ABSENT
 from scoped_mcp.kernel.ids import urn
 from scoped_mcp.layers import identity
 from scoped_mcp.layers.flow import store
@@ -23,11 +24,11 @@ from scoped_mcp.layers.flow.model import (
     WritersView,
 )
 from scoped_mcp.layers.flow.operations.channels import end
-from scoped_mcp.layers.objects import ABSENT, Object
+from scoped_mcp.layers.objects import Object
 
 if TYPE_CHECKING:
+    from scoped_mcp.kernel.documents import Conflict
     from scoped_mcp.layers.flow.store import Landing
-    from scoped_mcp.layers.objects import Conflict
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx
     from scoped_mcp.spine.work import Prepared
