@@ -24,6 +24,7 @@ from scoped_mcp.layers import audit, environments, identity, registry, tenancy
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
+from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
 from scoped_mcp.storage import copies, schema
 from scoped_mcp.storage.places import Place, SQLiteFile, place_of
@@ -78,6 +79,7 @@ class Scoped:
     def __init__(self, spine: Spine, settings: Settings) -> None:
         self.spine = spine
         self.settings = settings
+        self.follows = Follows(spine)
 
     @classmethod
     async def create(
@@ -147,7 +149,12 @@ class Scoped:
             spine = _spine(database, house, place, settings, clock, entropy)
             if await database.read(registry.unregistered):
                 await spine.run_as_house(registry.RegisterKinds())
-            yield cls(spine, settings)
+            scoped = cls(spine, settings)
+            async with spine.workshop:
+                try:
+                    yield scoped
+                finally:
+                    await scoped.follows.close()
         finally:
             await database.close()
 
@@ -174,6 +181,10 @@ class Scoped:
         finally:
             stop.set()
             await sweeper
+
+    async def sweep(self) -> int:
+        """Write down once what has run out, as servers do all the time: how many things."""
+        return await environments.worker.sweep(self.spine)
 
     @staticmethod
     async def recover(url: str, name: str, *, settings: Settings | None = None) -> str:

@@ -28,7 +28,6 @@ _LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _PLAIN = frozenset({str, int, bool, type(None), dict, list})
 _BRANCHES = frozenset({dict, list})
-_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|([\]}])')
 
 
 class NotCanonicalError(ValueError):
@@ -50,12 +49,10 @@ def encode(value: object, depth: int = DEPTH) -> bytes:
         data = orjson.dumps(value, option=_OPTIONS)
     except orjson.JSONEncodeError:
         return _carefully(value, depth)
-    if not _plain(value) or b"\\u0000" in data:
+    if not _plain(value, depth) or b"\\u0000" in data:
         return _carefully(value, depth)
     if not data.isascii() and _BEYOND.search(data) is not None:
         return _carefully(value, depth)
-    if data.count(b"[") + data.count(b"{") > depth and _deep(data, depth):
-        _check(value, depth)
     return data
 
 
@@ -90,31 +87,24 @@ def _number(literal: str) -> int | float:
     return number if abs(number) <= SAFE_INTEGER else float(literal)
 
 
-def _plain(value: object) -> bool:
-    """Whether all of it is text, integers, truth values and nothing, in dicts and lists.
+def _plain(value: object, depth: int) -> bool:
+    """Whether it is text, integers, truth values and nothing, in dicts and lists, not too deep.
 
     `orjson` takes tuples for lists and NaN for null, and writes floats in its own way.
     """
     branches: list[Any] = [[value]]
-    for branch in branches:
-        children: Any = branch.values() if type(branch) is dict else branch
-        kinds = set(map(type, children))
-        if not (kinds <= _PLAIN or all(kind in _PLAIN or issubclass(kind, str) for kind in kinds)):
-            return False
-        if not kinds.isdisjoint(_BRANCHES):
-            branches.extend(child for child in children if type(child) in _BRANCHES)
-    return True
-
-
-def _deep(data: bytes, depth: int) -> bool:
-    level = 0
-    for match in _BRACKETS.finditer(data):
-        if match.group(1):
-            level += 1
-            if level > depth:
-                return True
-        elif match.group(2):
-            level -= 1
+    for _ in range(depth + 1):
+        inner: list[Any] = []
+        for branch in branches:
+            children: Any = branch.values() if type(branch) is dict else branch
+            kinds = set(map(type, children))
+            if not (kinds <= _PLAIN or all(k in _PLAIN or issubclass(k, str) for k in kinds)):
+                return False
+            if not kinds.isdisjoint(_BRANCHES):
+                inner.extend(child for child in children if type(child) in _BRANCHES)
+        if not inner:
+            return True
+        branches = inner
     return False
 
 

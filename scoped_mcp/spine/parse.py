@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,6 +40,7 @@ class Request:
         operation: None where nothing is declared under that name.
         field: Where parsing failed.
         name: The name that it was called by.
+        prepared: What slow pieces of its work come to.
     """
 
     token: Proof | None
@@ -49,6 +51,7 @@ class Request:
     refusal: ScopedError | None = None
     field: str | None = None
     name: str = ""
+    prepared: Mapping[Any, Any] = attribute(default_factory=lambda: {})
 
 
 def of_command(

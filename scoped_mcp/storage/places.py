@@ -151,7 +151,6 @@ class SQLiteFile:
 
 
 def _postgresql(url: str) -> Place:
-    # Half a second of imports that the embedded engine does not need.
-    from scoped_mcp.storage.postgres.place import PostgresSchema  # noqa: PLC0415
+    from scoped_mcp.storage.postgres.place import PostgresSchema  # noqa: PLC0415 - slow to import
 
     return PostgresSchema.parse(url)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from scoped_mcp.storage import guards, schema
+from scoped_mcp.storage import guards, revisions, schema
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import MUTABLE
 from tests.promises import promise
 
-REVISIONS = [script.revision for script in schema._scripts().walk_revisions()]
+REVISIONS = [script.revision for script in revisions.scripts().walk_revisions()]
 STEPS = [*REVISIONS, *REVISIONS[::-1]]
 
 

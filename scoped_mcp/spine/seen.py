@@ -1,4 +1,4 @@
-"""When sessions were last used, to the minute: not state, no version, no trace (ruling 18)."""
+"""Last use of sessions: not state, so no version and no trace (ruling 18)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import WriteTx
 
 EVERY = timedelta(minutes=1)
-REMEMBERED = 10_000  # a bound on memory, not on sessions
+REMEMBERED = 10_000
 _NEW = upsert(last_seen)
 _SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
 
 
 class LastSeen:
-    """Writes down each session once a minute, for one house."""
+    """Writes when a session was last used, at most once a minute."""
 
     def __init__(self) -> None:
-        self._noted: dict[str, datetime] = {}
+        self._at: dict[str, datetime] = {}
 
     def note(self, tx: WriteTx) -> None:
         """The caller's session is in use."""
         session, now = tx.caller.session, tx.now
-        if session is None or now - self._noted.get(session, now - EVERY) < EVERY:
+        if session is None or now - self._at.get(session, now - EVERY) < EVERY:
             return
-        if len(self._noted) > REMEMBERED:
-            self._noted.clear()
-        self._noted[session] = now
-        values = {"id": tx.caller.session_key, "at": stamp(now)}
-        tx._context.conn.send(_SEEN, values)  # noqa: SLF001 - the spine writes what handlers cannot
+        if len(self._at) > REMEMBERED:  # a bound on memory, not on sessions
+            self._at.clear()
+        self._at[session] = now
+        tx.derive(_SEEN, {"id": tx.caller.session_key, "at": stamp(now)})
+
+    def forget(self) -> None:
+        """What was noted may be gone with its transaction: note it anew."""
+        self._at.clear()
