@@ -10,9 +10,23 @@ The map of the house; imports only point down:
     kernel      words everyone shares        no I/O
 """
 
-from scoped_mcp.app import Scoped, Session
-from scoped_mcp.kernel.errors import ScopedError
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scoped_mcp.app import Scoped, Session
+    from scoped_mcp.kernel.errors import ScopedError
 
 __all__ = ["Scoped", "ScopedError", "Session", "__version__"]
 
 __version__ = "0.1.0"
+_FROM = {"Scoped": "app", "Session": "app", "ScopedError": "kernel.errors"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - what was asked for
+    """Open the house when somebody enters: its workers import the kernel alone (ruling 17)."""
+    if name not in _FROM:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - nobody else needs it
+
+    return getattr(import_module(f"{__name__}.{_FROM[name]}"), name)

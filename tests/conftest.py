@@ -160,7 +160,8 @@ def ground(request: pytest.FixtureRequest) -> Ground:
 
 @pytest.fixture(scope="session")
 def templates(
-    tmp_path_factory: pytest.TempPathFactory, data_folder: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    data_folder: Path,  # noqa: ARG001 - keys are made there
 ) -> Callable[[Ground], tuple[str, str]]:
     """A founded house that no test writes to, on each ground, and its first token."""
 

@@ -13,6 +13,7 @@ scope:
     scp …a alice's, with gina     …c to freeze   …d bob's, offered to alice
         …e bob's, alice a member     …g carl's, bob a member
     prm …a bob's, pending     …c alice's, pending     …d applied; all through chn …a into scp …a
+    ent …a an entry, …f a follow that alice has open
     stg …a and …c of ppl …a; plc …a is obj …r, at the first and asked for the second
 
 A room that is added later adds what its examples name to `_furnish`.
@@ -196,6 +197,7 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     await _flow(alice, bob, note, ids)
     trail = await alice.call("audit.list", {"operation": "object.create"})
     note("ent", "a", trail["items"][-1]["id"])
+    note("ent", "f", (await alice.call("audit.follow"))["id"])
     note("org", "a", scoped.spine.house.organisation)
     for kind, prefix in (("membership", "mem"), ("projection", "prj"), ("relationship", "rel")):
         first_of = select(registry.c.public_id).where(registry.c.kind == kind).limit(1)

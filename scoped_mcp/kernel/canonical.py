@@ -37,7 +37,6 @@ _LEAVES = frozenset({str, int, float, bool, type(None)})
 _ONLY_STR = frozenset({str})
 _DICTS = frozenset({dict})
 _BRANCHES = frozenset({dict, list})
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|([\]}])')
 
 
 class NotCanonicalError(ValueError):
@@ -62,13 +61,11 @@ def encode(value: object, depth: int = DEPTH) -> bytes:
         _check(value, depth)
         nowhere, problem = "", "is not JSON"
         raise NotCanonicalError(nowhere, problem) from None
-    if not _plain(value):  # the encoder takes tuples for lists, and numbers for keys
+    if not _plain(value, depth):  # the encoder takes tuples for lists, and numbers for keys
         _check(value, depth)
     if _careful(text):
         _check(value, depth)
         return rfc8785.dumps(cast("Any", value))
-    if text.count("[") + text.count("{") > depth and _deep(text, depth):
-        _check(value, depth)
     return data
 
 
@@ -99,32 +96,26 @@ def _number(literal: str) -> int | float:
     return number if abs(number) <= SAFE_INTEGER else float(literal)
 
 
-def _plain(value: object) -> bool:
-    """Whether there is nothing but JSON's own types inside, looked at one container at a time."""
+def _plain(value: object, depth: int) -> bool:
+    """Whether nothing but JSON's own types is inside, and not too deep: looked at by levels."""
     branches: list[Any] = [value if type(value) in _BRANCHES else [value]]
-    while branches:
-        branch = branches.pop()
-        if type(branch) in _DICTS:
-            if not _ONLY_STR.issuperset(map(type, branch)):
+    for _ in range(depth):
+        inner: list[Any] = []
+        for branch in branches:
+            if type(branch) in _DICTS:
+                if not _ONLY_STR.issuperset(map(type, branch)):
+                    return False
+                children = branch.values()
+            else:
+                children = branch
+            kinds = set(map(type, children)) - _LEAVES
+            if not all(kind in _BRANCHES or issubclass(kind, (str, int, float)) for kind in kinds):
                 return False
-            branch = branch.values()
-        kinds = set(map(type, branch)) - _LEAVES
-        if not all(kind in _BRANCHES or issubclass(kind, (str, int, float)) for kind in kinds):
-            return False
-        if kinds:
-            branches.extend(child for child in branch if type(child) in _BRANCHES)
-    return True
-
-
-def _deep(text: str, depth: int) -> bool:
-    level = 0
-    for match in _BRACKETS.finditer(text):
-        if match.group(1):
-            level += 1
-            if level > depth:
-                return True
-        elif match.group(2):
-            level -= 1
+            if kinds:
+                inner.extend(child for child in children if type(child) in _BRANCHES)
+        if not inner:
+            return True
+        branches = inner
     return False
 
 

@@ -9,7 +9,7 @@ from scoped_mcp.kernel.ids import EntryId
 from scoped_mcp.spine.caller import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from scoped_mcp.kernel.clock import Entropy
@@ -50,6 +50,7 @@ class Record:
     repeated: bool = False
     under: str | None = None
     targets: frozenset[str] = frozenset()
+    notes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=lambda: [])
 
 
 @dataclass
@@ -70,6 +71,8 @@ class Context:
     entities: dict[str, Entity] = field(default_factory=lambda: {})
     keys: dict[str, int] = field(default_factory=lambda: {})
     memo: dict[Any, Any] = field(default_factory=lambda: {})
+    prepared: dict[Any, Any] = field(default_factory=lambda: {})
+    inline: int = 0
 
     def name(self, record: Record) -> str:
         """The id of a record's entry, drawn when its caller is known: from that stream (68)."""

@@ -21,6 +21,7 @@ from scoped_mcp.kernel.ids import Id
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
+    from scoped_mcp.spine.work import Prepared
 
 
 class Access(IntEnum):
@@ -64,6 +65,9 @@ class View(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fleeting: ClassVar[frozenset[str]] = frozenset()
+    """Fields that use alone moves (ruling 18): who follows what it shows is not told of them."""
+
 
 V_co = TypeVar("V_co", bound=View, covariant=True)
 
@@ -104,6 +108,7 @@ class Earlier:
 
 C = TypeVar("C", bound=Command[Any])
 Handler = Callable[[Any, Any], View]
+Prepare = Callable[[Any, Any], "Prepared"]
 Again = Callable[[Any, Any, Earlier], View]
 
 
@@ -124,10 +129,14 @@ class Operation:
         toolset: Which toolset shows it.
         title: What a person reads on a button.
         pooled: Whether it is a long read and runs on a snapshot.
+        trail: Whether it reads the trail, so that any entry may change what it answers.
         tool: Whether faces show it.
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
         pinned: Whether a credential pinned to an environment may write by it.
+        stream: Whether it serves a stream that a face holds open: called by name, and no tool.
+        quiet: Whether it is a look of such a stream: done, it leaves no entry (ruling 50).
+        prepare: What slow work it will ask for (ruling 17), asked on a snapshot before step 1.
         beside: Whether it may run while others do, where the engine can: what it decides depends on
             nothing that they write. It is asked of no read; whatever moves rights runs alone.
         again: How a repetition reads the result anew (ruling 19), from the transaction, the command
@@ -153,7 +162,11 @@ class Operation:
     instance: Access
     authority: Authority | None = None
     pinned: bool = False
+    prepare: Prepare | None = None
+    stream: bool = False
+    quiet: bool = False
     beside: bool = False
+    trail: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -187,7 +200,11 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     instance: Access = Access.NONE,
     authority: Authority | None = None,
     pinned: bool = False,
+    prepare: Prepare | None = None,
+    stream: bool = False,
+    quiet: bool = False,
     beside: bool = False,
+    trail: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -217,7 +234,11 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             instance=instance,
             authority=authority,
             pinned=pinned,
+            prepare=prepare,
+            stream=stream,
+            quiet=quiet,
             beside=beside or effect is Effect.READ,
+            trail=trail,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)
@@ -277,6 +298,7 @@ def _require_whole(operation: Operation) -> None:
         (operation.scope not in {"", "root", *ids}, "scope must be root or an id field"),
         (not command.traced <= set(command.model_fields), "traced names an unknown field"),
         (operation.effect is Effect.READ and bool(operation.writes), "a read writes nothing"),
+        (operation.quiet and operation.effect is not Effect.READ, "only reads are quiet"),
         (operation.authority is not None and operation.tool, "only nested ones act in authority"),
     ]
     for wrong, problem in problems:

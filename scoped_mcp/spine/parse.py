@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -38,6 +39,7 @@ class Request:
         operation: None where nothing is declared under that name.
         field: Where parsing failed.
         name: The name that it was called by.
+        prepared: What slow pieces of its work come to.
     """
 
     token: Proof | None
@@ -48,6 +50,7 @@ class Request:
     refusal: ScopedError | None = None
     field: str | None = None
     name: str = ""
+    prepared: Mapping[Any, Any] = attribute(default_factory=lambda: {})
 
 
 def of_command(

@@ -3,6 +3,7 @@
 `Spine.run(command, token)` does, in this order:
 
     0  parse       raw arguments → command; what does not parse is traced, never its value
+    0  prepare     slow pure work, on a snapshot and in another process (ruling 17)
     1  authenticate  token → caller, read in this transaction
     2  authorise   every id of the command: enough access, or `not_found` / `denied`; then the rules
     3  guard       guards that extensions hang here may refuse
@@ -21,30 +22,30 @@ from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from scoped_mcp.kernel.clock import SystemClock, stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.spine import parse, repeat, trace
+from scoped_mcp.spine import parse, prepare, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
+from scoped_mcp.spine.outcome import Look, Outcome
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.seen import LastSeen
 from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
-from scoped_mcp.storage.path import last_seen
-from scoped_mcp.storage.types import upsert
+from scoped_mcp.spine.work import UnpreparedError
+from scoped_mcp.spine.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.kernel.limits import Limits
@@ -57,28 +58,6 @@ if TYPE_CHECKING:
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
 log = logging.getLogger("scoped_mcp")
-SEEN_EVERY = timedelta(minutes=1)
-_NEW = upsert(last_seen)
-_SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
-
-
-@dataclass
-class Outcome:
-    """What became of a request: a view, or a refusal already traced."""
-
-    caller: Caller | None
-    view: View | None = None
-    refusal: ScopedError | None = None
-
-
-@dataclass
-class Look:
-    """What a pooled read saw, and how far it may be believed."""
-
-    outcome: Outcome
-    record: Record
-    authority: int
-    now: datetime
 
 
 class Spine:
@@ -97,12 +76,13 @@ class Spine:
         self.database = database
         self.house = house
         self.limits = limits
+        self.workshop = Workshop(limits.prepare_seconds)
         self._secret = secret
         self._clock = clock or SystemClock()
         self._entropy = entropy
         self._time = Timekeeper(self._clock, own=clock is not None)
         self._failures = Failures(limits.failures_a_minute)
-        self._seen: dict[str, datetime] = {}
+        self._seen = LastSeen()
 
     async def run(self, command: Command[V], token: Proof, origin: Origin | None = None) -> V:
         """Do what the command asks, as whom the token says.
@@ -172,13 +152,7 @@ class Spine:
         if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise unauthenticated()
         try:
-            if request.operation is not None and request.operation.pooled:
-                outcome = await self._pooled(request)
-            else:
-                beside = request.operation is None or request.operation.beside
-                outcome = await self.database.write(
-                    lambda conn: self._perform(conn, request), beside=beside
-                )
+            outcome = await prepare.through(request, self._foresee, self._go, self.workshop)
         except ScopedError as error:
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -193,6 +167,41 @@ class Spine:
         if outcome.refusal is not None:
             raise outcome.refusal
         return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
+
+    async def _go(self, request: Request) -> Outcome:
+        if request.operation is not None and request.operation.pooled:
+            return await self._pooled(request)
+        if request.operation is not None and request.operation.quiet:
+            return await self._quietly(request)
+        beside = request.operation is None or request.operation.beside
+        try:
+            return await self.database.write(
+                lambda conn: self._perform(conn, request), beside=beside
+            )
+        except UnpreparedError:
+            self._seen.forget()  # what was noted went with the transaction
+            raise
+
+    async def _quietly(self, request: Request) -> Outcome:
+        """A look of an open stream: like any read, but the stream's entries are its trace (50)."""
+        look = await self.database.read(lambda conn: self._look(conn, request))
+        if look is None or look.outcome.refusal is not None:  # a refusal is traced like any other
+            return await self.database.write(lambda conn: self._perform(conn, request), beside=True)
+        if look.record.notes:
+            note = partial(self._note, request=request, look=look)
+            await self.database.write(note, beside=True)
+        return look.outcome
+
+    def _note(self, conn: Conn, request: Request, look: Look) -> None:
+        context, _ = self._begin(conn)
+        context.caller = cast("Caller", look.outcome.caller)
+        tx = self._root(context, request)
+        self._seen.note(tx)
+        for statement, values in look.record.notes:
+            tx.derive(statement, values)
+
+    async def _foresee(self, request: Request) -> None:
+        await self.database.read(lambda conn: self._look(conn, request))
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
@@ -222,6 +231,9 @@ class Spine:
             return Outcome(context.caller, refusal=refusal)
         conn.release("step")
         note_use(tx)
+        for record in context.records:
+            for statement, values in record.notes:
+                tx.derive(statement, values)
         trace.write(context, head, request.origin, None)  # 7 and 8
         repeat.remember(tx, request, stamp(context.now))
         return Outcome(context.caller, view=view)
@@ -247,7 +259,7 @@ class Spine:
     def _root(self, context: Context, request: Request) -> WriteTx:
         record = self._record(context, request.operation)
         record.arguments = request.arguments
-        context.origin = request.origin
+        context.origin, context.prepared = request.origin, dict(request.prepared)
         return WriteTx(context, request.operation or UNKNOWN, record)
 
     def _record(self, context: Context, operation: Operation | None) -> Record:
@@ -271,17 +283,7 @@ class Spine:
             opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
             opener = WriteTx(context, opening, tx.record)
             context.caller = ports.open_session(opener, caller, request.origin)
-        self._see(tx)
-
-    def _see(self, tx: WriteTx) -> None:
-        session, now = tx.caller.session, tx.now
-        if session is None or now - self._seen.get(session, now - SEEN_EVERY) < SEEN_EVERY:
-            return
-        if len(self._seen) > 10_000:  # noqa: PLR2004 - a bound on memory, not on sessions
-            self._seen.clear()
-        self._seen[session] = now
-        values = {"id": tx.caller.session_key, "at": stamp(now)}
-        tx._context.conn.send(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
+        self._seen.note(tx)
 
     def _first(self, tx: WriteTx, request: Request) -> View:
         """2 to 6 for the operation that was asked for."""

@@ -26,6 +26,7 @@ from scoped_mcp.spine.statements import (
     peek_at,
     update_of,
 )
+from scoped_mcp.spine.work import work_out
 from scoped_mcp.storage.connection import AgainError
 from scoped_mcp.storage.path import MUTABLE
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Caller, Origin
     from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.declare import Command, Operation
+    from scoped_mcp.spine.work import Work
 
 E = TypeVar("E", bound=Entity)
 I = TypeVar("I", bound=Id)  # noqa: E741 - the id of E
@@ -211,8 +213,22 @@ class ReadTx:
         return unseal(self._context.secret, self.binding(binding), cursor)
 
     def binding(self, filters: object) -> bytes:
-        """What a cursor is bound to."""
-        return canonical.encode([self.caller.principal, self.operation.name, filters])
+        """What a cursor is bound to; after a restore, what it points at may be another thing."""
+        caller = self.caller
+        return canonical.encode([caller.principal, caller.epoch, self.operation.name, filters])
+
+    @property
+    def entry_id(self) -> str:
+        """The id that the entry of this very operation will have."""
+        return self._context.name(self.record)
+
+    def note(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - see `derive`
+        """Change a derived table behind this read, once it is done: it says that it was done."""
+        self.record.notes.append((statement, values))
+
+    def work_out(self, works: Sequence[Work]) -> list[Any]:
+        """What pure pieces of work come to: prepared before, or small enough to do here."""
+        return work_out(self._context, works)
 
     def _open(self, kind: Bound, row: Any) -> Any:  # noqa: ANN401 - a row of `everything`
         entity = open_envelope(kind.kind, row.content)

@@ -58,10 +58,6 @@ class Conn(Protocol):
         """Fresh numbers for entries, each higher than `last`, which is the highest that stands."""
         ...
 
-    def tell(self) -> None:
-        """Let whoever waits for changes know of this transaction once it is committed."""
-        ...
-
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         ...
@@ -182,9 +178,6 @@ class SQLiteConn:
     def numbers(self, last: int) -> Iterator[int]:
         """Nobody else takes any."""
         return itertools.count(last + 1)
-
-    def tell(self) -> None:
-        """Every commit is told of: the engine sees each."""
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""

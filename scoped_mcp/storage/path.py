@@ -151,9 +151,9 @@ repetitions = Table(
 )
 """Idempotency keys of the last 24 hours (ruling 19)."""
 
-MUTABLE = frozenset({"outbox", "last_seen", "repetitions", "sizes"})
+MUTABLE = frozenset({"outbox", "last_seen", "repetitions", "sizes", "follows"})
 """Derived tables, whose rows have no versions."""
-DELETABLE = frozenset({"outbox", "repetitions"})
+DELETABLE = frozenset({"outbox", "repetitions", "follows"})
 """Those of them from which rows go."""
 APPEND_ONLY = frozenset({"registry", "versions", "entries"})
 """Tables whose rows never change."""

@@ -6,6 +6,7 @@ left behind is not played into another file put in its place.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Self
 
@@ -109,3 +110,17 @@ def unreachable(path: Path, error: OSError) -> InvalidError:
     return InvalidError(
         message, hint="serve as the account that owns the file, on a disk it can write"
     )
+
+
+def require_usable(path: Path) -> None:
+    """Opening an empty file would make it a database; one that only reads would fail at a call."""
+    try:
+        there = path.exists()
+        empty = there and not path.stat().st_size
+        if there and not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only for this account")
+    except OSError as error:
+        raise unreachable(path, error) from error
+    if empty:
+        message = f"`{path}` is empty"
+        raise InvalidError(message, hint="create a database with `scoped-mcp init`")

@@ -79,10 +79,11 @@ class Cli:
     @contextmanager
     def running(self, *arguments: str, **pipes: Any) -> Iterator[subprocess.Popen[str]]:
         """The program in the background; ended if it has not."""
+        named = {name: pipes.pop(name) for name in list(pipes) if name.isupper()}
         process = subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | named,
             stdout=subprocess.PIPE,
             text=True,
             **pipes,

@@ -7,7 +7,7 @@ import re
 import signal
 import sqlite3
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -279,6 +279,58 @@ def test_the_trail_is_followed_until_interrupted(root: Cli) -> None:
         assert follower.wait(20) == 0
     assert [entry["target"] for entry in shown[1:]] == made
     assert rest == ""
+    assert _closing(root) == {"shown": 4}
+
+
+def _closing(cli: Cli, operation: str = "audit.unfollow") -> dict[str, Any]:
+    """What the closing entry of the one follow says, read below the application."""
+    raw = sqlite3.connect(cli.database)
+    asked = "SELECT body FROM entries WHERE operation = ? AND outcome = 'done'"
+    ((opened,),) = raw.execute(asked, ("audit.follow",)).fetchall()
+    closing = [json.loads(body)["asked"] for (body,) in raw.execute(asked, (operation,))]
+    raw.close()
+    assert [one.pop("follow") for one in closing] == [json.loads(opened)["id"]]
+    return dict(closing[0])
+
+
+@promise("trail.follow")
+def test_a_follow_is_closed_when_its_program_is_told_to_end(root: Cli) -> None:
+    with root.running("audit", "log", "-f", "--limit", "2", "--json") as follower:
+        assert follower.stdout is not None
+        for _ in range(2):
+            follower.stdout.readline()
+        follower.send_signal(signal.SIGTERM)
+        assert follower.wait(20) == 0
+    assert _closing(root) == {"shown": 2}
+
+
+@pytest.mark.slow
+@promise("trail.follow", "follow.revoked")
+def test_a_follow_is_closed_when_its_credential_is_revoked_meanwhile(root: Cli) -> None:
+    helper = root.issue("helper", "--kind", "agent")
+    with helper.running("audit", "log", "-f", "--json") as follower:
+        assert follower.stdout is not None
+        follower.stdout.readline()
+        root("principal", "suspend", "helper")
+        assert follower.wait(20) == 1
+    assert _closing(root, "audit.end")["because"] == "revoked"
+
+
+@pytest.mark.slow
+@promise("follow.idle")
+def test_a_follow_whose_program_was_killed_is_closed_by_the_server(root: Cli) -> None:
+    limits = {"SCOPED_MCP_LIMITS": '{"follow_seconds": 1}'}
+    with root.running("audit", "log", "-f", "--limit", "1", "--json") as follower:
+        assert follower.stdout is not None
+        follower.stdout.readline()
+        follower.kill()
+        follower.wait(20)
+    with root.running("serve", "--transport", "http", "--port", "0", **limits):
+        ended: list[Any] = []
+        while not ended:
+            log = ("audit", "log", "--operation", "audit.end", "--json")
+            ended = root(*log).json["items"]
+    assert _closing(root, "audit.end") == {"because": "idle", "shown": 1}
 
 
 def test_a_whole_trail_verifies(root: Cli) -> None:
@@ -353,7 +405,7 @@ def test_a_broken_setting_is_named(root: Cli) -> None:
 @promise("cli.json")
 def test_every_command_takes_json_and_teaches() -> None:
     groups = {
-        "init": "", "demo": "", "serve": "", "call": "", "recover": "",
+        "init": "", "demo": "", "serve": "", "call": "", "recover": "", "backup": "", "restore": "",
         "token": "issue list revoke", "principal": "add list suspend resume",
         "session": "list revoke", "audit": "log verify", "db": "upgrade downgrade current",
     }  # fmt: skip

@@ -33,10 +33,9 @@ MAY = {
         "scoped_mcp.spine.declare",
         "scoped_mcp.spine.entity",
         "scoped_mcp.spine.ports",
-        "jsonpatch",
     ),
     "store": ("scoped_mcp.kernel", "scoped_mcp.spine", "scoped_mcp.storage", "sqlalchemy"),
-    "operations": ("scoped_mcp.kernel", "scoped_mcp.spine", "sqlalchemy", "jsonpatch"),
+    "operations": ("scoped_mcp.kernel", "scoped_mcp.spine", "sqlalchemy"),
     "worker": ("",),
 }
 OWN = {
@@ -115,7 +114,7 @@ def test_a_part_imports_what_it_may(source: Source) -> None:
             inner = full.removeprefix(own).strip(".").partition(".")[0]
             allowed = inner == part or inner in OWN[part]
             assert allowed, f"{source} imports its room's {inner or 'door'}"
-        elif module.startswith(("scoped_mcp", "sqlalchemy", "jsonpatch")):
+        elif module.startswith(("scoped_mcp", "sqlalchemy")):
             if full.startswith("scoped_mcp.layers."):
                 assert part in {"store", "operations", "worker", "model"}, f"{source}: {full}"
                 continue

@@ -31,6 +31,7 @@ def test_whoever_acts_in_another_s_right_stands_here() -> None:
         "promotion.apply": Authority.CHANNEL,
         "promotion.turn": Authority.CHANNEL,
         "promotion.expire": Authority.SWEEPER,
+        "audit.end": Authority.SWEEPER,
     }
     assert not any(declare.catalogue[name].tool for name in declared)
 

@@ -292,6 +292,9 @@ class TestDeclarations:
             ("scope.adopt", "id"),  # an instance admin names a scope that nobody owns any more
             ("audit.list", "about"),  # what is invisible is as absent
             ("audit.list", "session"),
+            ("audit.follow", "about"),
+            ("audit.follow", "session"),
+            ("audit.end", "follow"),  # in the sweeper's authority
             ("environment.close_credentials", "id"),  # in its environment's authority
             ("environment.close_credentials", "credentials"),
             ("environment.sweep_one", "id"),  # in the sweeper's

@@ -139,10 +139,10 @@ class TestLastUse:
     ) -> None:
         """Ruling 18: what is remembered of who was written down is bounded."""
         spine, now = house.scoped.spine, house.clock.now()
-        spine._seen.update((f"ses_{n}", now) for n in range(10_001))
+        spine._seen._at.update((f"ses_{n}", now) for n in range(10_001))
         house.clock.advance(61)
         await alice.call("whoami")
-        assert len(spine._seen) == 1
+        assert len(spine._seen._at) == 1
         session = (await alice.call("session.list"))["items"][0]
         assert session["last_seen"] == "2026-01-05T09:01:01Z"
         assert await _count(house, last_seen) >= 1

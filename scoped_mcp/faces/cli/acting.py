@@ -62,12 +62,21 @@ def act(db: str | None, work: Callable[[Session], Awaitable[T]]) -> T:
     Raises:
         ScopedError: it was refused.
     """
+    return within(db, lambda _, session: work(session))
+
+
+def within(db: str | None, work: Callable[[Scoped, Session], Awaitable[T]]) -> T:
+    """The same for what needs the house itself.
+
+    Raises:
+        ScopedError: it was refused.
+    """
     read = settings(db)
     token = token_of(read)
 
     async def run() -> T:
         async with Scoped.open(read.db, settings=read) as scoped:
-            return await work(Session(scoped.spine, token, ORIGIN))
+            return await work(scoped, Session(scoped.spine, token, ORIGIN))
 
     return asyncio.run(run())
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scoped_mcp.faces.cli import acting, show
 from scoped_mcp.faces.cli.options import Count, Cursor, Db, Json, moment
+from scoped_mcp.kernel.errors import ScopedError
 
 if TYPE_CHECKING:
-    from scoped_mcp.app import Session
+    from scoped_mcp.app import Scoped, Session
 
 app = typer.Typer(help="Read and verify the trail.", no_args_is_help=True)
 COLUMNS = {
@@ -25,8 +27,8 @@ COLUMNS = {
     "target": "target",
     "face": "face",
 }
-POLL_SECONDS = 1.0
-PAGES_A_POLL = 50
+LOOK_SECONDS = 1.0
+LATEST = 1_000
 
 
 @app.command()
@@ -55,7 +57,8 @@ def log(  # noqa: PLR0913 - every filter of the operation
 ) -> None:
     """Read the trail, newest first: what you did, your agents did, and what touched yours.
 
-    With --follow oldest first, one JSON object a line with --json; each look is itself traced.
+    With --follow oldest first, one JSON object a line with --json. A follow is one entry when it is
+    opened and one when it is closed, which says how many entries it showed.
     """
     if follow and (until or cursor):
         message = "--follow goes on from now; leave --until and --cursor out"
@@ -69,40 +72,59 @@ def log(  # noqa: PLR0913 - every filter of the operation
         "until": moment(until).isoformat() if until else None,
     }
 
-    async def work(caller: Session) -> None:
+    async def work(house: Scoped, caller: Session) -> None:
         if principal:
             filters["principal"] = await acting.principal_id(caller, principal)
-        found = await acting.listed(caller, "audit.list", filters, limit, cursor)
-        if not follow:
-            show.page(found, COLUMNS, in_json=json)
+        if follow:
+            await _follow(house, caller, filters, limit, in_json=json)
             return
-        await _follow(caller, filters, found["items"], in_json=json)
+        found = await acting.listed(caller, "audit.list", filters, limit, cursor)
+        show.page(found, COLUMNS, in_json=json)
 
-    with contextlib.suppress(KeyboardInterrupt) if follow else contextlib.nullcontext():
-        acting.act(db, work)
+    acting.within(db, work)
 
 
 async def _follow(
-    caller: Session, filters: dict[str, Any], first: list[dict[str, Any]], *, in_json: bool
+    house: Scoped, caller: Session, filters: dict[str, Any], latest: int, *, in_json: bool
 ) -> None:
-    """Print entries as they come, oldest first: each look asks from the last one's time on."""
-    new, last = first, filters.get("since")
-    shown: dict[str, str] = {}
-    while True:
-        for entry in reversed(new):
+    """Print entries as they come, oldest first, until told to stop; the follow is ended then.
+
+    Where the credential has died, or nobody looked for too long, the house ends it.
+    """
+    stop = _told_to_stop()
+    asked = acting.given({**filters, "latest": min(latest, LATEST)})
+    follow = (await caller.call("audit.follow", asked))["id"]
+    try:
+        await _look(caller, follow, stop, in_json=in_json)
+    finally:
+        try:
+            await caller.call("audit.unfollow", {"follow": follow})
+        except ScopedError:
+            await house.sweep()
+
+
+async def _look(caller: Session, follow: str, stop: asyncio.Event, *, in_json: bool) -> None:
+    cursor: str | None = None
+    while not stop.is_set():
+        found = await caller.call("audit.look", acting.given({"follow": follow, "cursor": cursor}))
+        for entry in found["items"]:
             if in_json:
                 show.as_json(entry)
             else:
                 show.rows(COLUMNS, [entry])
-            last = entry["at"]
-            shown[entry["id"]] = entry["at"]
-        shown = {entry: at for entry, at in shown.items() if at == last}
-        await asyncio.sleep(POLL_SECONDS)
-        wanted = {**filters, "since": last}
-        found = await acting.listed(
-            caller, "audit.list", wanted, acting.PAGE * PAGES_A_POLL, cursor=None
-        )
-        new = [entry for entry in found["items"] if entry["id"] not in shown]
+        cursor = found.get("cursor")
+        if not found["more"]:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Set by Ctrl-C and by SIGTERM; where a loop takes no signals, they end the program."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(each, stop.set)
+    return stop
 
 
 @app.command()

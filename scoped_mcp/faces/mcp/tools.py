@@ -122,5 +122,5 @@ class OperationTool(Tool):
 
 def operation_tools(caller: Caller) -> dict[str, OperationTool]:
     """Every operation that faces show, by the name of its tool, in the order of the catalogue."""
-    shown = (operation for operation in catalogue.values() if operation.tool)
-    return {operation.tool_name: OperationTool.of(operation, caller) for operation in shown}
+    shown = (one for one in catalogue.values() if one.tool and not one.stream)
+    return {one.tool_name: OperationTool.of(one, caller) for one in shown}

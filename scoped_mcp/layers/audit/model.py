@@ -105,6 +105,86 @@ class ListEntries(Command[EntryPage]):
     traced: ClassVar[frozenset[str]] = frozenset({"outcome", "since", "until", "limit"})
 
 
+class FollowView(View):
+    """An open follow: by this id it is looked at and ended."""
+
+    id: str
+    ends_after_seconds: int
+
+
+class LookView(View):
+    """What is new, oldest first; `cursor` goes into the next look, at once where there is more."""
+
+    items: tuple[EntryView, ...]
+    cursor: str | None = None
+    more: bool
+
+
+class UnfollowView(View):
+    """How many entries a follow has shown."""
+
+    shown: int
+
+
+class EndedView(View):
+    """How many follows were closed."""
+
+    things: int
+
+
+class FollowTrail(Command[FollowView]):
+    """Open a follow of the trail: the newest entries first, and then whatever comes.
+
+    For programs that hold it open: look with `audit.look`, end it with `audit.unfollow`. It ends by
+    itself when nobody looks for a while.
+    """
+
+    about: AnyId | None = None
+    principal: PrincipalId | None = None
+    session: SessionId | None = None
+    operation: str | None = Field(default=None, max_length=64, pattern=r"^[a-z_.]+$")
+    outcome: Literal["done", "denied", "failed"] | None = None
+    since: AwareDatetime | None = None
+    latest: int = Field(default=20, ge=0, le=1_000)
+
+    example: ClassVar[dict[str, Any]] = {"latest": 5}
+    traced: ClassVar[frozenset[str]] = frozenset({"outcome", "since", "latest"})
+
+
+class LookTrail(Command[LookView]):
+    """Look at what came since the last look of your session's open follow; leaves no entry."""
+
+    follow: EntryId
+    cursor: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=100, ge=1, le=100)
+
+    example: ClassVar[dict[str, Any]] = {"follow": "ent_aaaaaaaaaaaaaaaf"}
+
+
+class UnfollowTrail(Command[UnfollowView]):
+    """End a follow; its entry says how many entries were shown."""
+
+    follow: EntryId
+
+    example: ClassVar[dict[str, Any]] = {"follow": "ent_aaaaaaaaaaaaaaaf"}
+
+
+class SweepFollows(Command[EndedView]):
+    """Write down which follows are over."""
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class EndFollow(Command[EndedView]):
+    """Close a follow that nobody looks at any more, or may."""
+
+    follow: EntryId
+    because: Literal["idle", "revoked"]
+
+    example: ClassVar[dict[str, Any]] = {"follow": "ent_aaaaaaaaaaaaaaaf", "because": "idle"}
+    traced: ClassVar[frozenset[str]] = frozenset({"because"})
+
+
 class GetEntry(Command[EntryDetail]):
     """Read one entry of the trail in full."""
 

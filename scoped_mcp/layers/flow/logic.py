@@ -143,15 +143,15 @@ def picture(  # noqa: PLR0913 - a picture is of everything
     scope: str,
     target: str,
     items: Sequence[Item],
-    results: Sequence[JsonValue],
+    contents: Sequence[bytes],
 ) -> str:
     """The digest of all that would land, for whom, through which channel version (ruling 40)."""
     shown = {
         "channel": [channel, channel_version],
         "audience": [scope, target],
         "objects": [
-            [item.model_dump(mode="json"), hashlib.sha256(canonical.encode(result)).hexdigest()]
-            for item, result in zip(items, results, strict=True)
+            [item.model_dump(mode="json"), hashlib.sha256(content).hexdigest()]
+            for item, content in zip(items, contents, strict=True)
         ],
     }
     return hashlib.sha256(canonical.encode(shown)).hexdigest()

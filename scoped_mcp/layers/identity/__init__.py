@@ -28,6 +28,7 @@ from scoped_mcp.layers.identity.operations.credentials import end, issued, mint
 from scoped_mcp.layers.identity.operations.whoami import catalogue_of, verify
 from scoped_mcp.layers.identity.store import (
     acting,
+    alive,
     answered_for,
     current,
     delegators,
@@ -59,6 +60,7 @@ __all__ = [
     "Suspend",
     "WhoAmI",
     "acting",
+    "alive",
     "answered_for",
     "catalogue_of",
     "current",

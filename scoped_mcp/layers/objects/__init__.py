@@ -4,13 +4,13 @@ A new object is its creator's alone. Every change is an immutable version with d
 reason; a deleted one is a tombstone that only its owner sees.
 """
 
-from scoped_mcp.layers.objects.logic import ABSENT, Conflict, Merged, difference, merge3
 from scoped_mcp.layers.objects.model import (
     AcceptObject,
     CreateObject,
     DeleteObject,
     Fork,
     GetObject,
+    Heading,
     JsonObject,
     ListObjects,
     NewObject,
@@ -25,20 +25,27 @@ from scoped_mcp.layers.objects.model import (
 )
 from scoped_mcp.layers.objects.operations.one import again
 from scoped_mcp.layers.objects.operations.views import absent, view
-from scoped_mcp.layers.objects.store import at_version, fork_of, named, offered, sight, sights
+from scoped_mcp.layers.objects.store import (
+    at_version,
+    fork_of,
+    heading_at,
+    named,
+    offered,
+    place_at,
+    sight,
+    sights,
+)
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
-    "ABSENT",
     "AcceptObject",
-    "Conflict",
     "CreateObject",
     "DeleteObject",
     "Fork",
     "GetObject",
+    "Heading",
     "JsonObject",
     "ListObjects",
-    "Merged",
     "NewObject",
     "Object",
     "ObjectHistory",
@@ -51,12 +58,12 @@ __all__ = [
     "absent",
     "again",
     "at_version",
-    "difference",
     "fork_of",
-    "merge3",
+    "heading_at",
     "named",
     "objects",
     "offered",
+    "place_at",
     "sight",
     "sights",
     "view",

@@ -100,6 +100,25 @@ class Object(Entity):
         return None if self.forked_from is None else self.forked_from.object
 
 
+class _Stood(BaseModel):
+    state: ObjectState
+
+
+class Heading(BaseModel):
+    """What is said about a version of an object: all of it but its content."""
+
+    version: int
+    at: datetime
+    author: PrincipalId | None
+    reason: str | None
+    stood: _Stood = Field(alias="state")
+
+    @property
+    def state(self) -> ObjectState:
+        """Whether the object was there or deleted."""
+        return self.stood.state
+
+
 class Provenance(View):
     """Where stored content comes from."""
 

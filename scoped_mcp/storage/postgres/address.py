@@ -80,6 +80,11 @@ class Address:
         where = [str(known.get(name, "")) for name in ("host", "hostaddr", "port", "dbname")]
         return hashlib.sha256("\0".join([*where, self.schema]).encode()).hexdigest()[:16]
 
+    @property
+    def channel(self) -> str:
+        """The channel on which commits in this schema are told of."""
+        return f"scoped_mcp_{self.lock('changes') & 0xFFFFFFFF:08x}"
+
     def lock(self, purpose: str) -> int:
         """The number of an advisory lock of this schema."""
         digest = hashlib.sha256(f"scoped-mcp/{purpose}/{self.schema}".encode()).digest()

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 Raw = "Connection[tuple[Any, ...]]"
 DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
-CHANNEL = "scoped_mcp_changes"
 _NUMBER = "SELECT nextval('entry_numbers')"
-_TELL = f"SELECT pg_notify('{CHANNEL}', current_schema())"
 
 
 _plans: WeakKeyDictionary[Any, dict[tuple[str, ...], Plan]] = WeakKeyDictionary()
@@ -88,10 +86,6 @@ class PostgresConn:
         yield self._number
         while True:
             yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])
-
-    def tell(self) -> None:
-        """A notification goes out with the commit."""
-        self._raw.execute(_TELL)
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""

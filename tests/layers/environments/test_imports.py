@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from scoped_mcp import ScopedError, Session
 from scoped_mcp.storage import driver
 from tests.conftest import Home
+from tests.large import document, held
 from tests.layers.environments.conftest import ids, invite, me, note, spawn
 from tests.promises import promise
 from tests.sample import refused
@@ -103,6 +105,27 @@ class TestImports:
         await robot.call("object.update", {"id": fork["id"], "patch": {"a": 3}})
         await robot.call("environment.import", again)
         assert (await robot.call("object.get", {"id": fork["id"]}))["data"] == {"a": 3, "b": 2}
+
+    @promise("slow.prepare")
+    async def test_importing_large_ones_again_is_merged_where_it_holds_nobody_up(
+        self, house: Home, alice: Session, robot: Session
+    ) -> None:
+        thing, _ = await shared(alice, robot, **document("", 700), a=1, b=1)
+        here = await spawn(robot, imports=[thing])
+        fork = await robot.call("object.update", {"id": thing, "patch": {"a": 2}})
+        await alice.call("object.update", {"id": thing, "patch": {"b": 2}})
+        again = {"id": here, "objects": [thing]}
+        async with held(house.scoped.spine.workshop) as hold:
+            importing = asyncio.create_task(robot.call("environment.import", again))
+            await hold.waiting()
+            await alice.call("object.update", {"id": thing, "patch": {"b": 3}})
+            await hold.one()
+            await hold.waiting()  # the origin has moved meanwhile
+            await hold.one()
+            await importing
+        seen = await robot.call("object.get", {"id": fork["id"]})
+        assert (seen["data"]["a"], seen["data"]["b"]) == (2, 3)
+        assert seen["forked_from"]["version"] == 3
 
     async def test_what_lives_there_is_not_imported(self, alice: Session) -> None:
         here = await spawn(alice)

@@ -114,7 +114,7 @@ def item(**changes: Any) -> Item:
 
 class TestPictures:
     def test_it_is_of_all_that_would_land_for_whom_and_through_which_version(self) -> None:
-        whole: list[Any] = ["chn", 1, "scp", "stg", [item()], [{"a": 1}]]
+        whole: list[Any] = ["chn", 1, "scp", "stg", [item()], [b'{"a":1}']]
         changes: list[tuple[int, Any]] = [
             (0, "chm"),
             (1, 2),
@@ -123,7 +123,7 @@ class TestPictures:
             (4, [item(version=2)]),
             (4, [item(digest="e" * 64)]),
             (4, [item(target="obj_" + "b" * 16, target_version=1)]),
-            (5, [{"a": 2}]),
+            (5, [b'{"a":2}']),
         ]
         seen = {logic.picture(*whole)}
         for at, value in changes:

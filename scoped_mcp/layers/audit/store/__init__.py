@@ -1,4 +1,4 @@
-"""Queries of the trail: what a caller sees in `entries.py`, verification in `verify.py`."""
+"""Queries of the trail: what a caller sees, where follows stand, verification."""
 
 from scoped_mcp.layers.audit.store.entries import (
     conceals,
@@ -8,6 +8,32 @@ from scoped_mcp.layers.audit.store.entries import (
     sponsors_of,
     visible,
 )
-from scoped_mcp.layers.audit.store.verify import Finding, verify
+from scoped_mcp.layers.audit.store.follows import (
+    after,
+    end,
+    followed,
+    idle,
+    make,
+    open_follows,
+    over,
+)
+from scoped_mcp.layers.audit.store.verify import Finding, require, verify
 
-__all__ = ["Finding", "conceals", "find", "page", "sees_all", "sponsors_of", "verify", "visible"]
+__all__ = [
+    "Finding",
+    "after",
+    "conceals",
+    "end",
+    "find",
+    "followed",
+    "idle",
+    "make",
+    "open_follows",
+    "over",
+    "page",
+    "require",
+    "sees_all",
+    "sponsors_of",
+    "verify",
+    "visible",
+]

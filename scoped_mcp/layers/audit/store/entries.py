@@ -20,9 +20,17 @@ from scoped_mcp.storage.path import entries, versions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Select
+
     from scoped_mcp.layers.audit.model import ListEntries
     from scoped_mcp.spine.tx import ReadTx
 
+_READING = (
+    *("list", "get", "subscribe", "unsubscribe"),
+    *("follow", "look", "unfollow", "sweep", "end"),
+)
+READING = tuple(f"audit.{name}" for name in _READING)
+"""What is about reading the trail: left out unless it is asked for (ruling 50)."""
 _ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
 _POSITION = select(entries.c.id).where(entries.c.public_id == bindparam("public_id"))
 
@@ -67,6 +75,15 @@ def find(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row, or None
 
 def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
     """One entry more than a page, newest first."""
+    found = matching(tx, cmd)
+    if before is not None:
+        position = tx.row(_POSITION, {"public_id": before})
+        found = found.where(entries.c.id < (position.id if position is not None else 0))
+    return tx.rows(found.order_by(entries.c.id.desc()).limit(cmd.limit + 1))
+
+
+def matching(tx: ReadTx, cmd: ListEntries) -> Select[Any]:
+    """The entries that the caller sees, of those that it asks for."""
     found = select(entries).where(visible(tx))
     if cmd.about is not None:
         found = found.where(_about(tx, cmd.about))
@@ -75,7 +92,7 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
     if cmd.session is not None:
         found = found.where(entries.c.session == (tx.key(cmd.session) or 0))
     if cmd.operation is None:
-        found = found.where(entries.c.operation.not_in(("audit.list", "audit.get")))
+        found = found.where(entries.c.operation.not_in(READING))
     else:
         found = found.where(entries.c.operation == cmd.operation)
     if cmd.outcome is not None:
@@ -84,10 +101,7 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
         found = found.where(entries.c.at >= stamp(cmd.since))
     if cmd.until is not None:
         found = found.where(entries.c.at <= stamp(cmd.until))
-    if before is not None:
-        position = tx.row(_POSITION, {"public_id": before})
-        found = found.where(entries.c.id < (position.id if position is not None else 0))
-    return tx.rows(found.order_by(entries.c.id.desc()).limit(cmd.limit + 1))
+    return found
 
 
 def _about(tx: ReadTx, public_id: str) -> ColumnElement[bool]:

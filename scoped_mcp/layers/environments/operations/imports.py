@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scoped_mcp.kernel import documents
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import ImportId
 from scoped_mcp.kernel.text import quote
@@ -18,10 +19,26 @@ from scoped_mcp.layers.environments.model import (
 from scoped_mcp.layers.environments.operations.views import again, require_active, view
 from scoped_mcp.layers.objects import Fork, Object, ObjectState
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.work import Work
 
 if TYPE_CHECKING:
+    from scoped_mcp.kernel.documents import Place
     from scoped_mcp.kernel.ids import ObjectId
-    from scoped_mcp.spine.tx import WriteTx
+    from scoped_mcp.spine.tx import ReadTx, WriteTx
+    from scoped_mcp.spine.work import Prepared
+
+
+def _ahead(cmd: ImportObjects, tx: ReadTx) -> Prepared:
+    """The merges of what is imported again and has a fork here."""
+    one, found = tx.get(Environment, cmd.id, Access.WRITE), list[Work]()
+    for public_id in dict.fromkeys(cmd.objects):
+        thing = tx.get(Object, public_id)
+        pinned = objects.sight(tx, thing).newest(thing.version)
+        fork = objects.fork_of(tx, thing.id, one.scope)
+        before = None if fork is None else fork.forked_from
+        if fork is not None and before is not None and _rebases(tx, thing, pinned, before.version):
+            found.append(_rebasing(tx, thing, pinned, fork, before.version))
+    return found
 
 
 @handles(
@@ -33,6 +50,7 @@ if TYPE_CHECKING:
     on="id",
     writes={Import: Access.NONE, Object: Access.WRITE},
     idempotent=True,
+    prepare=_ahead,
     again=again,
 )
 def import_(cmd: ImportObjects, tx: WriteTx) -> EnvironmentView:
@@ -67,6 +85,23 @@ def _import(tx: WriteTx, one: Environment, public_id: ObjectId) -> None:
     tx.put(known.but(pinned=pinned, active=True), event="imported")
 
 
+def _rebases(tx: ReadTx, thing: Object, pinned: int, base: int) -> bool:
+    """Whether a fork of one version is to be brought to another: both still have content."""
+    if base == pinned:
+        return False
+    return all(objects.heading_at(tx, thing.id, version) for version in (base, pinned))
+
+
+def _rebasing(tx: ReadTx, thing: Object, pinned: int, fork: Object, base: int) -> Work:
+    def load() -> tuple[Place | None, ...]:
+        theirs = objects.place_at(tx, thing.id, pinned)
+        ours = objects.place_at(tx, fork.id, fork.version)
+        return objects.place_at(tx, thing.id, base), ours, theirs, None
+
+    about = ("rebase", thing.id, base, pinned, fork.id, fork.version)
+    return Work(about, documents.land, load)
+
+
 def _rebase(tx: WriteTx, thing: Object, pinned: int, fork: Object) -> None:
     """Bring what changed outside into the fork.
 
@@ -74,11 +109,9 @@ def _rebase(tx: WriteTx, thing: Object, pinned: int, fork: Object) -> None:
         ConflictError: both changed the same; names the paths.
     """
     before = fork.forked_from
-    base = None if before is None else objects.at_version(tx, thing, before.version)
-    theirs = objects.at_version(tx, thing, pinned)
-    if before is None or base is None or theirs is None or before.version == pinned:
+    if before is None or not _rebases(tx, thing, pinned, before.version):
         return
-    merged = objects.merge3(base.data, fork.data, theirs.data)
+    (merged,) = tx.work_out([_rebasing(tx, thing, pinned, fork, before.version)])
     if merged.conflicts:
         paths = ", ".join(quote(each.path) for each in merged.conflicts[:5])
         message = f"the fork and {quote(thing.id)} both changed {paths}"
@@ -88,6 +121,9 @@ def _rebase(tx: WriteTx, thing: Object, pinned: int, fork: Object) -> None:
         )
         raise ConflictError(message, hint=hint)
     tx.put(
-        fork.but(data=merged.value, forked_from=Fork(object=thing.id, version=pinned)),
+        fork.but(
+            data=documents.read((merged.content, ())),
+            forked_from=Fork(object=thing.id, version=pinned),
+        ),
         event="rebased",
     )

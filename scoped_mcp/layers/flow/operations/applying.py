@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scoped_mcp.kernel import documents
 from scoped_mcp.kernel.ids import AnyId, ObjectId, PlacementId, StageId
 from scoped_mcp.layers import environments
 from scoped_mcp.layers.environments import Environment
-from scoped_mcp.layers.flow import logic, store
+from scoped_mcp.layers.flow import store
 from scoped_mcp.layers.flow.model import (
     ApplyPromotion,
     ExpirePromotion,
@@ -59,8 +60,7 @@ def apply(cmd: ApplyPromotion, tx: WriteTx) -> PromotionView:
     store.tell(tx, one)
     landed: list[Landed] = []
     steps: list[Step] = []
-    for item in one.items:
-        found = store.land(tx, item, logic.resolutions_of(one.resolutions, item.object))
+    for item, found in zip(one.items, store.land(tx, store.pinned(one)), strict=True):
         if found is None:  # nothing erases between the decision and here
             message = f"{item.object} has no content"
             raise TypeError(message)
@@ -80,19 +80,18 @@ def _publish(tx: WriteTx, one: Promotion, landing: Landing) -> Landed:
         return Landed(object=thing.id, before=item.version, after=item.version, now=item.version)
     source = Published(promotion=AnyId(one.id), object=thing.id, version=item.version)
     before = None if item.target is None else tx.get_known(Object, item.target)
+    data = documents.read((landing.landed.content, ()))
     if before is None:
         before = Object(
             id=tx.new_id(ObjectId),
             type=thing.type,
             name=thing.name,
             owner=one.scope,
-            data=landing.data,
+            data=data,
             tags=thing.tags,
             original=thing.id,
         )
-    put = tx.put(
-        before.but(data=landing.data, published_from=source), reason=one.note, event="published"
-    )
+    put = tx.put(before.but(data=data, published_from=source), reason=one.note, event="published")
     return Landed(object=put.id, before=before.version or None, after=put.version, now=put.version)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError
 from scoped_mcp.kernel.ids import PromotionId
 from scoped_mcp.kernel.text import quote
@@ -38,8 +37,16 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from scoped_mcp.kernel.ids import EnvironmentId
-    from scoped_mcp.layers.flow.store import Landing
+    from scoped_mcp.layers.flow.store import Asked, Landing
     from scoped_mcp.spine.tx import ReadTx, WriteTx
+    from scoped_mcp.spine.work import Prepared
+
+
+def _ahead(cmd: RequestPromotion, tx: ReadTx) -> Prepared:
+    """What each object would become, where it is asked for now."""
+    channel = tx.get(Channel, cmd.channel)
+    chosen = {path: _plain(one) for path, one in cmd.resolutions.items()}
+    return store.works(tx, _asked(tx, channel, _things(tx, channel, cmd.objects), chosen))
 
 
 @handles(
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     needs={"channel": Access.READ},
     writes={Promotion: Access.NONE},
     pinned=True,
+    prepare=_ahead,
     again=again,
 )
 def request(cmd: RequestPromotion, tx: WriteTx) -> PromotionView:
@@ -70,7 +78,7 @@ def request(cmd: RequestPromotion, tx: WriteTx) -> PromotionView:
     things = _things(tx, channel, cmd.objects)
     home = _home(tx, things)
     chosen = {path: _plain(one) for path, one in cmd.resolutions.items()}
-    landings = [_landing(tx, channel, thing, version, chosen) for thing, version in things]  # 3
+    landings = _landings(tx, _asked(tx, channel, things, chosen))  # 3
     _require_used(landings, chosen)
     dependencies = [_dependency(tx, named) for named in cmd.depends_on]
     one = _promotion(tx, channel, landings, dependencies).but(
@@ -160,15 +168,26 @@ def _plain(choice: str | Chosen) -> JsonValue:
     return choice if isinstance(choice, str) else {"value": choice.value}
 
 
-def _landing(
-    tx: ReadTx, channel: Channel, thing: Object, version: int, chosen: Mapping[str, JsonValue]
-) -> Landing:
-    item = store.item_of(tx, channel.owner, thing, version)
-    found = store.land(tx, item, logic.resolutions_of(chosen, thing.id))
-    if found is None:
-        message = f"the content of {quote(thing.id)} at version {version} was erased"
-        raise InvalidError(message, hint="ask for a newer version")
-    return found
+def _asked(
+    tx: ReadTx,
+    channel: Channel,
+    things: Sequence[tuple[Object, int]],
+    chosen: Mapping[str, JsonValue],
+) -> list[Asked]:
+    return [
+        (store.item_of(tx, channel.owner, *each), logic.resolutions_of(chosen, each[0].id))
+        for each in things
+    ]
+
+
+def _landings(tx: ReadTx, asked: Sequence[Asked]) -> list[Landing]:
+    whole: list[Landing] = []
+    for (item, _), found in zip(asked, store.land(tx, asked), strict=True):
+        if found is None:
+            message = f"the content of {quote(item.object)} at version {item.version} was erased"
+            raise InvalidError(message, hint="ask for a newer version")
+        whole.append(found)
+    return whole
 
 
 def _require_used(landings: Sequence[Landing], chosen: Mapping[str, JsonValue]) -> None:
@@ -176,7 +195,7 @@ def _require_used(landings: Sequence[Landing], chosen: Mapping[str, JsonValue]) 
     used: set[str] = set()
     for landing in landings:
         public_id = landing.item.object
-        mine = logic.resolutions_of(chosen, public_id).keys() - set(landing.unused)
+        mine = logic.resolutions_of(chosen, public_id).keys() - set(landing.landed.unused)
         used |= mine | {f"{public_id}{path}" for path in mine}
     unused = sorted(chosen.keys() - used)
     if unused:
@@ -209,7 +228,7 @@ def _promotion(
         channel.owner,
         channel.target,
         items,
-        [landing.data for landing in landings],
+        [landing.landed.content for landing in landings],
     )
     one = Promotion(
         id=tx.new_id(PromotionId),
@@ -231,7 +250,7 @@ def _promotion(
     state = logic.state_asked(
         one.checks,
         needed,
-        conflicted=any(landing.conflicts for landing in landings),
+        conflicted=any(landing.landed.conflicts for landing in landings),
         moved=store.moved(tx, one),
     )
     return one.but(state=state)
@@ -242,7 +261,7 @@ def checks(tx: ReadTx, channel: Channel, landings: Sequence[Landing]) -> tuple[C
     problems: dict[str, list[str]] = {"types": [], "size": [], "secrets": [], "names": []}
     whole, taken = 0, set[str]()
     for landing in landings:
-        thing, data = landing.thing, canonical.encode(landing.data)
+        thing, data = landing.thing, landing.landed.content
         whole += len(data)
         if channel.allowed_types and thing.type not in channel.allowed_types:
             problems["types"].append(f"{quote(thing.id)} is of the type {quote(thing.type)}")

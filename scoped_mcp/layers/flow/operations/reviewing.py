@@ -24,7 +24,7 @@ from scoped_mcp.layers.flow.model import (
 )
 from scoped_mcp.layers.flow.operations.applying import let_go, targets
 from scoped_mcp.layers.flow.operations.channels import require_admin
-from scoped_mcp.layers.flow.operations.views import again, view
+from scoped_mcp.layers.flow.operations.views import again, contents, view
 from scoped_mcp.layers.objects import Object, at_version
 from scoped_mcp.layers.tenancy import Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
@@ -45,6 +45,7 @@ PERSONS = frozenset({"cli", "console"})
     on="id",
     writes={Promotion: Access.READ},
     toolset="review",
+    prepare=contents,
     again=again,
 )
 def review(cmd: ReviewPromotion, tx: WriteTx) -> PromotionView:
@@ -142,8 +143,8 @@ def _wrote(tx: ReadTx, one: Promotion) -> list[str]:
     """Who asked for a promotion, and everybody who wrote what it would publish."""
     found: list[str] = [one.requester]
     for item in one.items:
-        landing = store.land(tx, item, {})
-        found += [] if landing is None else store.authors(tx, landing.thing, item.base)
+        thing = store.thing_of(tx, item)
+        found += [] if thing is None else store.authors(tx, thing, item.base)
     return list(dict.fromkeys(found))
 
 
@@ -190,6 +191,7 @@ def _acts(tx: ReadTx, principal: str) -> bool:
     toolset="flow",
     destructive=True,
     pinned=True,
+    prepare=contents,
     again=again,
 )
 def withdraw(cmd: WithdrawPromotion, tx: WriteTx) -> PromotionView:
@@ -212,6 +214,7 @@ def withdraw(cmd: WithdrawPromotion, tx: WriteTx) -> PromotionView:
     on="id",
     toolset="flow",
     destructive=True,
+    prepare=contents,
     again=again,
 )
 def revert(cmd: RevertPromotion, tx: WriteTx) -> PromotionView:
@@ -236,6 +239,8 @@ def _require_unmoved(tx: ReadTx, one: Promotion) -> None:
     for each in one.landed:
         thing = tx.get_known(Object, each.object)
         left = at_version(tx, thing, each.now)
+        if left is thing:
+            continue
         if left is None or left.model_dump() != thing.model_dump():
             message = f"{quote(each.object)} was changed since, to version {thing.version}"
             hint = f'object_history(id="{each.object}") shows by whom; undo that first'

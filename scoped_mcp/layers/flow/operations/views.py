@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.documents import ABSENT
 from scoped_mcp.kernel.ids import urn
-from scoped_mcp.layers import identity, objects
-from scoped_mcp.layers.flow import logic, store
+from scoped_mcp.layers import identity
+from scoped_mcp.layers.flow import store
 from scoped_mcp.layers.flow.model import (
     AskerView,
     Channel,
@@ -24,15 +24,22 @@ from scoped_mcp.layers.flow.model import (
     WritersView,
 )
 from scoped_mcp.layers.flow.operations.channels import end
-from scoped_mcp.layers.objects import ABSENT, Object
+from scoped_mcp.layers.objects import Object
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
+    from scoped_mcp.kernel.documents import Conflict
     from scoped_mcp.layers.flow.store import Landing
-    from scoped_mcp.layers.objects import Conflict
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx
+    from scoped_mcp.spine.work import Prepared
+
+    class AboutPromotion(Protocol):
+        """A command that names one promotion."""
+
+        @property
+        def id(self) -> str:
+            """Which."""
+            ...
 
 
 def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
@@ -44,6 +51,7 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
     reading = state is PromotionState.PENDING and _reviews(tx, one)
     behind = reading or all(tx.sees(item.object) for item in one.items)
     asker = tx.get_known(identity.Principal, one.requester)
+    landings = _landings(tx, one, behind=behind) if full else {}
     return PromotionView(
         id=one.id,
         urn=urn(one.KIND, tx.house.organisation, one.id),
@@ -55,7 +63,7 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
         requester=one.requester,
         asker=_asker(tx, one, asker, behind=behind),
         objects=tuple(
-            _item(tx, one, number, reads=behind or tx.sees(item.object), full=full)
+            _item(tx, one, number, landings.get(number), reads=behind or tx.sees(item.object))
             for number, item in enumerate(one.items)
         ),
         depends_on=_dependencies(tx, one) or None,
@@ -69,6 +77,11 @@ def view(tx: ReadTx, one: Promotion, *, full: bool = True) -> PromotionView:
         expires_at=one.expires_at,
         untrusted=True if one.requester != tx.caller.principal else None,
     )
+
+
+def contents(cmd: AboutPromotion, tx: ReadTx) -> Prepared:
+    """What the objects of a promotion come to: for operations that publish or show it."""
+    return store.works(tx, store.pinned(tx.get(Promotion, cmd.id)))
 
 
 def again(tx: ReadTx, _cmd: object, earlier: Earlier) -> PromotionView:
@@ -102,29 +115,46 @@ def _reviews(tx: ReadTx, one: Promotion) -> bool:
     return store.reviews(tx, channel, tx.caller.principal)
 
 
-def _item(tx: ReadTx, one: Promotion, number: int, *, reads: bool, full: bool) -> ItemView:
+def _landings(tx: ReadTx, one: Promotion, *, behind: bool) -> dict[int, Landing | None]:
+    """What its objects come to, of those whose contents the caller may see."""
+    shown = [
+        number
+        for number, item in enumerate(one.items)
+        if behind or tx.sees(item.object) or _landed(tx, one, number)
+    ]
+    asked = store.pinned(one)
+    return dict(zip(shown, store.land(tx, [asked[number] for number in shown]), strict=True))
+
+
+def _landed(tx: ReadTx, one: Promotion, number: int) -> bool:
+    """Whether the caller sees what an object was published as."""
+    return (
+        bool(one.landed)
+        and one.state is PromotionState.APPLIED
+        and tx.sees(one.landed[number].object)
+    )
+
+
+def _item(
+    tx: ReadTx, one: Promotion, number: int, landing: Landing | None, *, reads: bool
+) -> ItemView:
     """One object: what stands behind it for who reads it, what it became for who sees that."""
     item = one.items[number]
     landed = one.landed[number] if one.landed else None
     published = item.target if landed is None else landed.object
-    seen = published is not None and tx.sees(published)
     plain = ItemView(
         object=item.object if reads else None,
         version=item.version,
-        published=published if seen else None,
+        published=published if published is not None and tx.sees(published) else None,
         becomes=_becomes(tx, item),
     )
-    shown = landed is not None and one.state is PromotionState.APPLIED and seen
-    if not full or not (reads or shown):
-        return plain
-    landing = store.land(tx, item, logic.resolutions_of(one.resolutions, item.object))
     if landing is None:
         return plain
     about = {
         "type": landing.thing.type,
         "name": landing.thing.name,
-        "size": len(canonical.encode(landing.data)),
-        "diff": objects.difference(_before(landing), landing.data),
+        "size": len(landing.landed.content),
+        "diff": landing.landed.difference,
         "conflicts": _conflicts(landing) or None,
         "lineage": _lineage(tx, landing.thing) or None,
         "authors": tuple(store.authors(tx, landing.thing, item.base)),
@@ -142,17 +172,10 @@ def _becomes(tx: ReadTx, item: Item) -> Any:  # noqa: ANN401 - one of four words
     return "merge" if fork is not None and fork.object == item.target else "update"
 
 
-def _before(landing: Landing) -> dict[str, JsonValue]:
-    """What is published now: nothing, an older copy, or the same where only its stage changes."""
-    if landing.item.moves:
-        return landing.data
-    return {} if landing.there is None else landing.there.data
-
-
 def _conflicts(landing: Landing) -> tuple[ConflictView, ...]:
     there = landing.there
     by = WritersView(ours=landing.thing.author, theirs=None if there is None else there.author)
-    return tuple(_conflict(one, by) for one in landing.conflicts)
+    return tuple(_conflict(one, by) for one in landing.landed.conflicts)
 
 
 def _conflict(one: Conflict, by: WritersView) -> ConflictView:

@@ -23,9 +23,20 @@ from scoped_mcp.layers.flow.store.facts import (
     state,
     tell,
 )
-from scoped_mcp.layers.flow.store.landing import Landing, authors, item_of, land, lineage
+from scoped_mcp.layers.flow.store.landing import (
+    Asked,
+    Landing,
+    authors,
+    item_of,
+    land,
+    lineage,
+    pinned,
+    thing_of,
+    works,
+)
 
 __all__ = [
+    "Asked",
     "Landing",
     "administers",
     "agents_own",
@@ -40,6 +51,7 @@ __all__ = [
     "moved",
     "party",
     "pending_from",
+    "pinned",
     "pipeline_named",
     "placement",
     "placement_at",
@@ -50,4 +62,6 @@ __all__ = [
     "seen_picture",
     "state",
     "tell",
+    "thing_of",
+    "works",
 ]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - facts are what visibility is made of
 
+from scoped_mcp.kernel import canonical, documents
 from scoped_mcp.layers import objects
+from scoped_mcp.layers.flow import logic
 from scoped_mcp.layers.flow.model import Item, Promotion
-from scoped_mcp.layers.objects import Object, ObjectState, at_version, merge3
+from scoped_mcp.layers.objects import Object, ObjectState, at_version
 from scoped_mcp.spine.query import everything
+from scoped_mcp.spine.work import Work
 from scoped_mcp.storage.path import entries, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from scoped_mcp.layers.objects import Conflict
+    from scoped_mcp.kernel.documents import Landed, Place
+    from scoped_mcp.layers.objects import Heading
     from scoped_mcp.spine.tx import ReadTx
+    from scoped_mcp.spine.work import Prepared
 
 _DIGEST = (
     select(versions.c.digest)
@@ -53,18 +58,14 @@ class Landing:
 
     Attributes:
         thing: The object at the version asked for.
-        there: What it would change, at the version asked for; None where it is new.
-        data: What would be seen.
-        conflicts: What stands in the way.
-        unused: Resolutions of paths that are not in conflict.
+        there: Of what it would change, the version asked for; None where it is new.
+        landed: What would be seen, and what stands in the way.
     """
 
     item: Item
     thing: Object
-    there: Object | None
-    data: dict[str, JsonValue]
-    conflicts: tuple[Conflict, ...] = ()
-    unused: tuple[str, ...] = ()
+    there: Heading | None
+    landed: Landed
 
 
 def item_of(tx: ReadTx, scope: str, thing: Object, version: int) -> Item:
@@ -109,18 +110,64 @@ def _last(tx: ReadTx, copy: Object, source: str, after: int) -> tuple[str, int] 
     return None
 
 
-def land(tx: ReadTx, item: Item, resolutions: Mapping[str, JsonValue]) -> Landing | None:
-    """Work an item out; None where the content of one of its versions was erased."""
-    thing = _at(tx, item.object, item.version)
-    if thing is None:
-        return None
-    if item.target is None or item.base is None or item.target_version is None:
-        return Landing(item, thing, None, thing.data)
-    there, base = _at(tx, item.target, item.target_version), _at(tx, *item.base)
-    if there is None or base is None:
-        return None
-    merged = merge3(base.data, thing.data, there.data, resolutions)
-    return Landing(item, thing, there, merged.value, merged.conflicts, merged.unused)
+Asked = tuple[Item, "Mapping[str, JsonValue]"]
+"""An item, and what was decided about its conflicts."""
+
+
+def pinned(one: Promotion) -> list[Asked]:
+    """All of a promotion, as it was asked for."""
+    return [(item, logic.resolutions_of(one.resolutions, item.object)) for item in one.items]
+
+
+def land(tx: ReadTx, asked: Sequence[Asked]) -> list[Landing | None]:
+    """Work items out together; None where the content of one of its versions was erased."""
+    found = [_sources(tx, item) for item, _ in asked]
+    whole = [each for each, sources in zip(asked, found, strict=True) if sources is not None]
+    landed = iter(cast("list[Landed]", tx.work_out([_work(tx, *each) for each in whole])))
+    return [
+        None if sources is None else Landing(item, *sources, next(landed))
+        for (item, _), sources in zip(asked, found, strict=True)
+    ]
+
+
+def works(tx: ReadTx, asked: Sequence[Asked]) -> Prepared:
+    """The work that `land` will ask for."""
+    return [_work(tx, *each) for each in asked if _sources(tx, each[0]) is not None]
+
+
+def _sources(tx: ReadTx, item: Item) -> tuple[Object, Heading | None] | None:
+    """The object, and what is said about what it would change."""
+    thing = thing_of(tx, item)
+    if thing is None or not _merges(item):
+        return None if thing is None else (thing, None)
+    there = objects.heading_at(tx, str(item.target), cast("int", item.target_version))
+    base = objects.heading_at(tx, *cast("tuple[str, int]", item.base))
+    return None if there is None or base is None else (thing, there)
+
+
+def _work(tx: ReadTx, item: Item, resolutions: Mapping[str, JsonValue]) -> Work:
+    chosen = canonical.encode(dict(resolutions))
+
+    def load() -> tuple[Place | None, ...]:
+        ours = objects.place_at(tx, item.object, item.version)
+        if not _merges(item):
+            return None, ours, ours if item.moves else None, None
+        theirs = objects.place_at(tx, str(item.target), cast("int", item.target_version))
+        base = objects.place_at(tx, *cast("tuple[str, int]", item.base))
+        return base, ours, theirs, (chosen, ())
+
+    return Work(
+        ("landing", canonical.encode(item.model_dump(mode="json")), chosen), documents.land, load
+    )
+
+
+def _merges(item: Item) -> bool:
+    return item.target is not None and item.base is not None and item.target_version is not None
+
+
+def thing_of(tx: ReadTx, item: Item) -> Object | None:
+    """The object that an item names, at its version; None where its content was erased."""
+    return _at(tx, item.object, item.version)
 
 
 def _at(tx: ReadTx, public_id: str, version: int) -> Object | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel import canonical, documents
 from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import ObjectId
 from scoped_mcp.kernel.text import quote
-from scoped_mcp.layers.objects import logic, store
+from scoped_mcp.layers.objects import store
 from scoped_mcp.layers.objects.model import (
     CreateObject,
     DeleteObject,
@@ -34,10 +34,13 @@ from scoped_mcp.layers.objects.operations.views import absent, at, newest, view,
 from scoped_mcp.layers.objects.tables import objects
 from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.work import Work
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from scoped_mcp.kernel.documents import Place
+    from scoped_mcp.layers.objects.model import Heading
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
@@ -140,7 +143,7 @@ def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
     if cmd.data is not None:
         data = cmd.data
     else:
-        merged = logic.merge(thing.data, cmd.patch)
+        merged = documents.merge(thing.data, cmd.patch)
         data = merged if isinstance(merged, dict) else {}
     _require_fits(tx, data)
     expected = cmd.expected_version if fork is None else None
@@ -250,10 +253,10 @@ def history(cmd: ObjectHistory, tx: ReadTx) -> HistoryView:
     )
 
 
-def _version(tx: ReadTx, one: Object) -> VersionView:
+def _version(tx: ReadTx, one: Heading) -> VersionView:
     return VersionView(
         version=one.version,
-        at=one.updated_at or tx.now,
+        at=one.at,
         author=one.author if tx.sees(one.author) else None,
         reason=one.reason,
         state=one.state,
@@ -261,15 +264,22 @@ def _version(tx: ReadTx, one: Object) -> VersionView:
 
 
 def _diff(tx: ReadTx, thing: Object, first: int, last: int) -> tuple[dict[str, JsonValue], ...]:
+    """Worked out where it holds nobody up; a version at which it was deleted is empty."""
     sight = store.sight(tx, thing)
-    ends: list[dict[str, JsonValue]] = []
+    there: list[bool] = []
     for version in (first, last):
-        one = store.at_version(tx, thing, version) if sight.shows(version) else None
+        one = store.heading_at(tx, thing.id, version) if sight.shows(version) else None
         if one is None:
             message = f"there is no version {version} that you can see"
             raise InvalidError(message, hint="object_history without versions lists them")
-        ends.append(one.data if one.state is ObjectState.ACTIVE else {})
-    return logic.difference(ends[0], ends[1])
+        there.append(one.state is ObjectState.ACTIVE)
+
+    def places() -> tuple[Place | None, ...]:
+        found = zip((first, last), there, strict=True)
+        return tuple(store.place_at(tx, thing.id, v) if active else None for v, active in found)
+
+    work = Work(("difference", thing.id, first, last), documents.compare, places)
+    return cast("tuple[dict[str, JsonValue], ...]", tx.work_out([work])[0])
 
 
 def _there(tx: ReadTx, public_id: str, needs: Access) -> Object:

@@ -1,4 +1,4 @@
-"""Reading and verifying the trail."""
+"""Reading and verifying entries."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     effect=Effect.READ,
     needs={"about": Access.NONE, "principal": Access.NONE, "session": Access.NONE},
     pooled=True,
+    trail=True,
 )
 def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     """Only what the caller may see, newest first. What it may not see is as if it were absent."""
@@ -41,11 +42,11 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     if cmd.about is not None and not (tx.sees(cmd.about) or store.sees_all(tx)):
         return EntryPage(items=())
     found = store.page(tx, cmd, before)
-    shown = found[: cmd.limit]
+    page = found[: cmd.limit]
     more = len(found) > cmd.limit
     return EntryPage(
-        items=tuple(EntryView(**_entry(tx, row)) for row in shown),
-        next_cursor=tx.seal(binding, shown[-1].public_id) if more else None,
+        items=tuple(EntryView(**shown(tx, row)) for row in page),
+        next_cursor=tx.seal(binding, page[-1].public_id) if more else None,
     )
 
 
@@ -56,6 +57,7 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     effect=Effect.READ,
     needs={"id": Access.READ},
     toolset="audit",
+    trail=True,
 )
 def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     """What was asked is for its actor and sponsors; its place in the chain for auditors.
@@ -67,7 +69,7 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     row = store.find(tx, cmd.id)
     body = cast("dict[str, Any]", canonical.decode(row.body))
     detail: dict[str, Any] = {}
-    if store.sponsors_of(tx, row.principal):
+    if store.sponsors_of(tx, row.principal) or _swept(tx, body):
         own = body["principal"] == tx.caller.principal
         asked = body["asked"] if own else _asked(tx, body["asked"])
         detail |= {"asked": asked, "client": body["client"], "trace": body["trace"]}
@@ -84,7 +86,7 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
         }
     named = _resolved(tx, body["owner"]) and _resolved(tx, body["target"])
     owner = body["owner"] if named else None
-    return EntryDetail(**_entry(tx, row), **detail, owner=owner)
+    return EntryDetail(**shown(tx, row), **detail, owner=owner)
 
 
 @handles(
@@ -119,6 +121,11 @@ def verify(cmd: VerifyTrail, tx: ReadTx) -> VerifyView:
     )
 
 
+def _swept(tx: ReadTx, body: dict[str, Any]) -> bool:
+    """Whether the house closed something of the caller's: how is the caller's to know."""
+    return bool(body["principal"] == tx.house.principal and body["owner"] == tx.caller.principal)
+
+
 def _resolved(tx: ReadTx, public_id: str | None) -> bool:
     """Whether the resolved part of an entry may name this (rulings 34, 46 and 47).
 
@@ -145,7 +152,8 @@ def _asked(tx: ReadTx, asked: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _entry(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries
+def shown(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries
+    """What its reader may see of an entry: the same wherever it is read."""
     body = cast("dict[str, Any]", canonical.decode(row.body))
     own = store.sponsors_of(tx, row.principal)
     changes: list[ChangeView] = []

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoped_mcp.kernel import canonical
-from scoped_mcp.layers.objects import logic
+from scoped_mcp.kernel import canonical, documents
 from tests.promises import promise
 
 SCALAR = (
@@ -57,41 +56,51 @@ class TestMerging:
     @promise("patch.null")
     @pytest.mark.parametrize(("target", "patch", "result"), RFC_7386)
     def test_the_examples_of_the_rfc(self, target: Any, patch: Any, result: Any) -> None:
-        assert logic.merge(target, patch) == result
+        assert documents.merge(target, patch) == result
 
     @given(JSON, JSON)
     def test_merging_twice_is_merging_once_and_changes_neither(
         self, target: Any, patch: Any
     ) -> None:
         kept = canonical.encode([target, patch])
-        once = logic.merge(target, patch)
-        assert canonical.encode(logic.merge(once, patch)) == canonical.encode(once)
+        once = documents.merge(target, patch)
+        assert canonical.encode(documents.merge(once, patch)) == canonical.encode(once)
         assert canonical.encode([target, patch]) == kept
 
     @given(OBJECT)
     def test_an_empty_patch_changes_nothing(self, target: Any) -> None:
-        assert logic.merge(target, {}) == target
+        assert documents.merge(target, {}) == target
 
 
 class TestDifferences:
     @given(OBJECT, OBJECT)
     def test_applied_it_gives_the_other_document_to_the_byte(self, before: Any, after: Any) -> None:
-        operations = logic.difference(before, after)
+        operations = documents.difference(before, after)
         assert _applied(before, operations) == canonical.encode(after)
 
     @given(OBJECT)
     def test_between_equals_there_is_none(self, one: Any) -> None:
-        assert logic.difference(one, json.loads(json.dumps(one))) == ()
+        assert documents.difference(one, json.loads(json.dumps(one))) == ()
 
-    @given(OBJECT, OBJECT)
-    def test_member_by_member_leads_there_too(self, before: Any, after: Any) -> None:
-        """What large documents are compared by."""
-        assert _applied(before, logic._by_member(before, after)) == canonical.encode(after)
+    @pytest.mark.parametrize(
+        ("before", "after", "operations"),
+        [
+            ([1, 2, 3], [1, 9, 2, 3], [{"op": "add", "path": "/a/1", "value": 9}]),
+            ([1, 9, 2, 3], [1, 2, 3], [{"op": "remove", "path": "/a/1"}]),
+            ([1, {"b": 1}], [1, {"b": 2}], [{"op": "replace", "path": "/a/1/b", "value": 2}]),
+            ([1, 1], [1, 1, 1], [{"op": "add", "path": "/a/2", "value": 1}]),
+            ([[1]], [[]], [{"op": "remove", "path": "/a/0/0"}]),
+        ],
+    )
+    def test_of_an_array_what_is_equal_at_both_ends_is_left_out(
+        self, before: Any, after: Any, operations: Any
+    ) -> None:
+        assert list(documents.difference({"a": before}, {"a": after})) == operations
 
     @pytest.mark.parametrize("change", [{"a": True}, {"a": 1}, {"a": [1]}, {"a": [True]}])
     def test_true_is_not_one(self, change: dict[str, Any]) -> None:
         for other in ({"a": True}, {"a": 1}, {"a": [1]}, {"a": [True]}, {"a": [True, 1]}):
-            found = logic.difference(change, other)
+            found = documents.difference(change, other)
             assert _applied(change, found) == canonical.encode(other)
 
     @promise("slow.arrays")
@@ -101,16 +110,51 @@ class TestDifferences:
         first, second = list(range(length)), [*range(length), last]
         before: Any = {"x": [{"long": first}] if nested else first}
         after: Any = {"x": [{"long": second}] if nested else second}
-        found = logic.difference(before, after)
+        found = documents.difference(before, after)
         assert len(found) == 1
         assert found[0]["op"] == "replace"
         assert _applied(before, found) == canonical.encode(after)
 
-    def test_a_large_document_is_compared_by_members(self) -> None:
-        before = {"same": "x" * logic.LARGE, "a": {"deep": 1}, "gone": 1}
-        after = {"same": "x" * logic.LARGE, "a": {"deep": 2}, "new/~": 1}
-        assert logic.difference(before, after) == (
-            {"op": "replace", "path": "/a", "value": {"deep": 2}},
+    @promise("slow.diffs")
+    def test_a_large_document_is_compared_as_deep_as_a_small_one(self) -> None:
+        before = {"same": "x" * 1_000_000, "a": {"deep": 1}, "gone": 1}
+        after = {"same": "x" * 1_000_000, "a": {"deep": 2}, "new/~": 1}
+        assert documents.difference(before, after) == (
+            {"op": "replace", "path": "/a/deep", "value": 2},
             {"op": "remove", "path": "/gone"},
             {"op": "add", "path": "/new~1~0", "value": 1},
         )
+
+
+def _at(document: Any) -> documents.Place:
+    return canonical.encode({"state": {"data": document}}), ("state", "data")
+
+
+class TestLanding:
+    """What is worked out in another process, from bytes to bytes."""
+
+    @given(OBJECT, OBJECT)
+    def test_what_is_new_comes_as_it_is(self, ours: Any, theirs: Any) -> None:
+        landed = documents.land(None, _at(ours), _at(theirs), None)
+        assert landed.content == canonical.encode(ours)
+        assert _applied(theirs, landed.difference) == landed.content
+        assert documents.land(None, _at(ours), None, None).difference == documents.compare(
+            None, _at(ours)
+        )
+
+    @given(OBJECT, OBJECT, OBJECT)
+    def test_what_is_merged_differs_from_what_is_there_by_its_difference(
+        self, base: Any, ours: Any, theirs: Any
+    ) -> None:
+        landed = documents.land(_at(base), _at(ours), _at(theirs), _at({"/none": "ours"}))
+        merged = documents.merge3(base, ours, theirs, {"/none": "ours"})
+        assert landed.content == canonical.encode(merged.value)
+        assert landed.conflicts == merged.conflicts
+        assert landed.unused == merged.unused == ("/none",)
+        assert _applied(theirs, landed.difference) == landed.content
+
+    def test_two_large_documents_take_time_that_grows_with_them(self) -> None:
+        """By what is done, not by the clock: no item is compared with every other."""
+        before = {"rows": [{"n": n} for n in range(2_000)]}
+        after = {"rows": [{"n": n + 1} for n in range(2_000)]}
+        assert len(documents.difference(before, after)) == 2_000

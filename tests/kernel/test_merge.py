@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoped_mcp.kernel import canonical
-from scoped_mcp.layers.objects import ABSENT, Conflict, merge3
-from tests.layers.objects.test_logic import JSON, OBJECT
+from scoped_mcp.kernel.documents import ABSENT, Conflict, merge3
+from tests.kernel.test_documents import JSON, OBJECT
 
 same = canonical.encode
 
