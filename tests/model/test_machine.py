@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.grounds import SQLITE, Ground
 from tests.model.beside import DAY, TEAMS, Start, found
 from tests.model.model import HOLDER
 from tests.model.moves import ABSENT, MOST, Moves, keys, one_of, which
@@ -269,8 +272,13 @@ class Machine(Moves):
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return asyncio.run(found(tmp_path_factory.mktemp("model") / "scoped.db"))
+def starts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Ground], Start]:
+    return cache(lambda ground: asyncio.run(found(ground, tmp_path_factory.mktemp("model"))))
+
+
+@pytest.fixture
+def start(ground: Ground, starts: Callable[[Ground], Start]) -> Start:
+    return starts(ground)
 
 
 def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
@@ -283,14 +291,17 @@ def play(start: Start, examples: int, steps: int, chance: int | None = None) -> 
 
 
 @promise("identity.step_one", "scopes.agree", "scopes.deep")
-def test_the_product_answers_as_the_model_does(start: Start) -> None:
-    play(start, 40, 30)
+@pytest.mark.both
+def test_the_product_answers_as_the_model_does(ground: Ground, start: Start) -> None:
+    play(start, *((40, 30) if ground is SQLITE else (4, 30)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
-def test_the_product_answers_as_the_model_does_for_long(start: Start, part: int) -> None:
+def test_the_product_answers_as_the_model_does_for_long(
+    ground: Ground, start: Start, part: int
+) -> None:
     """200 examples in all, in parts that run side by side; none of them plays another's."""
     chance = 4 * secrets.randbelow(2**30) + part
     print(f"the seed of this part is {chance}")  # noqa: T201 - shown where it fails
-    play(start, 50, 50, chance)
+    play(start, 50 if ground is SQLITE else 5, 50, chance)
