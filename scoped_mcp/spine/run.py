@@ -13,15 +13,22 @@
     8  publish     events into the outbox
     9  commit, then the lens: redaction of the view for this caller
 
-Steps 1 to 8 are one transaction. A refusal is the exception: what the handler did is undone, the
-refusal is traced and committed, and then raised.
+Steps 1 to 8 are one transaction. A *refusal*, a `ScopedError` of the path or the handler, is the
+exception: what the handler did is undone, the refusal is traced and committed, and then raised. A
+*failure*, of the database or by a bug, leaves nothing of the transaction; a second one traces it.
+
+Two detours: a call repeated with its idempotency key is answered after 2, without its handler
+(`repeat`); a `pooled` operation, a long read, does 1 to 6 on a snapshot and is traced in order.
+
+What is asked of `ports` the rooms above hang in there; `ports.py` says which. A "ruling" is a hard
+case as the design decided it; the words before its number are the decision.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -38,7 +45,15 @@ from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
+from scoped_mcp.spine.steps import (
+    Glimpse,
+    Outcome,
+    forget,
+    learn_key,
+    note_use,
+    the_house,
+    unauthenticated,
+)
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.storage.path import last_seen
@@ -61,25 +76,6 @@ log = logging.getLogger("scoped_mcp")
 SEEN_EVERY = timedelta(minutes=1)
 _NEW = upsert(last_seen)
 _SEEN = _NEW.on_conflict_do_update(index_elements=["id"], set_={"at": _NEW.excluded.at})
-
-
-@dataclass
-class Outcome:
-    """What became of a request: a view, or a refusal already traced."""
-
-    caller: Caller | None
-    view: View | None = None
-    refusal: ScopedError | None = None
-
-
-@dataclass
-class Look:
-    """What a pooled read saw, and how far it may be believed."""
-
-    outcome: Outcome
-    record: Record
-    authority: int
-    now: datetime
 
 
 class Spine:
@@ -177,7 +173,7 @@ class Spine:
                 outcome = await self._pooled(request)
             else:
                 outcome = await self.database.write(lambda conn: self._perform(conn, request))
-        except ScopedError as error:
+        except ScopedError as error:  # not a refusal, which `_perform` returns: storage failed
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
             await self._trace_failure(request, error)
@@ -190,7 +186,7 @@ class Spine:
             raise failure from error
         if outcome.refusal is not None:
             raise outcome.refusal
-        return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
+        return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))  # 9
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
@@ -203,15 +199,15 @@ class Spine:
     def _perform(self, conn: Conn, request: Request) -> Outcome:
         """Steps 1 to 8, on the database's thread, in one transaction."""
         context, head = self._begin(conn)
-        tx = self._root(context, request)
+        tx = self._outermost(context, request)
         try:
             self._authenticate(tx, request)  # 1
         except UnauthenticatedError as refusal:
             return self._unknown_caller(context, head, request, refusal)
-        kept = len(tx.record.changes)
+        kept = len(tx.record.changes)  # a session that step 1 opened outlives a refusal
         conn.savepoint("step")
         try:
-            view = self._first(tx, request)  # 2 to 6
+            view = self._requested(tx, request)  # 2 to 6
         except ScopedError as refusal:
             conn.rollback("step")
             forget(context, tx.record, kept)
@@ -242,7 +238,8 @@ class Spine:
         )
         return context, head
 
-    def _root(self, context: Context, request: Request) -> WriteTx:
+    def _outermost(self, context: Context, request: Request) -> WriteTx:
+        """The transaction of the operation that was asked for; `_nested` makes those within it."""
         record = self._record(context, request.operation)
         record.arguments = request.arguments
         context.origin = request.origin
@@ -266,13 +263,14 @@ class Spine:
             raise unauthenticated()
         caller = ports.authenticate(tx, request.token)
         context.caller = caller
-        if caller.session is None:
+        if caller.session is None:  # its first use: written by no declared operation
             opening = replace(UNKNOWN, name="session.open", writes={ports.session: Access.NONE})
             opener = WriteTx(context, opening, tx.record)
             context.caller = ports.open_session(opener, caller, request.origin)
         self._see(tx)
 
     def _see(self, tx: WriteTx) -> None:
+        """Note when the session was last seen, at most once a minute (ruling 18)."""
         session, now = tx.caller.session, tx.now
         if session is None or now - self._seen.get(session, now - SEEN_EVERY) < SEEN_EVERY:
             return
@@ -282,8 +280,8 @@ class Spine:
         values = {"id": tx.caller.session_key, "at": stamp(now)}
         tx._context.conn.insert(_SEEN, values)  # noqa: SLF001 - not state: no version, no trace
 
-    def _first(self, tx: WriteTx, request: Request) -> View:
-        """2 to 6 for the operation that was asked for."""
+    def _requested(self, tx: WriteTx, request: Request) -> View:
+        """2 to 6 for the operation that was asked for, if it exists for the caller."""
         operation = request.operation
         if operation is None:
             raise request.refusal or parse.unknown(request)
@@ -298,13 +296,14 @@ class Spine:
         return repeated if repeated is not None else self._do(tx, operation, command)
 
     def _do(self, tx: WriteTx, operation: Operation, command: Command[Any]) -> View:
+        """3 to 6, for what was asked for and for what is nested in it."""
         for guard in ports.guards:  # 3
             guard(tx, operation, command)
         reading = operation.effect is Effect.READ
         mark = len(tx.record.events)
         own = ReadTx(tx._context, operation, tx.record) if reading else tx  # noqa: SLF001 - see above
         view = operation.handler(command, own)  # 4, and within it 5 and 6
-        if tx.record.target is None and len(tx.record.events) > mark:
+        if tx.record.target is None and len(tx.record.events) > mark:  # what it made is its target
             tx.record.target = tx.record.events[mark][1]
             tx.record.owner = owner_of(tx, tx.record.target)
             tx.record.scope = tx.record.scope or home_of(tx, tx.record.target)
@@ -332,59 +331,61 @@ class Spine:
         count = self._failures.count(request.token, request.origin.source, context.now)
         if count:
             record = context.records[0]
-            context.caller = the_house(self.house, key_of(context, self.house.principal))
+            context.caller = the_house(self.house, learn_key(context, self.house.principal))
             record.operation, record.arguments = "authenticate", b""
             record.asked = {"failures": count, "source": request.origin.source[:64]}
             record.scope = self.house.root
-            key_of(context, self.house.root)
+            learn_key(context, self.house.root)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)
 
     async def _pooled(self, request: Request) -> Outcome:
         """A long read: look on a snapshot, then trace it, if nobody's rights have changed."""
         for _ in range(3):
-            look = await self.database.read(lambda conn: self._look(conn, request))
-            if look is None:
+            glimpse = await self.database.read(lambda conn: self._glimpse(conn, request))
+            if glimpse is None:
                 break
-            confirm = partial(self._confirm, request=request, look=look)
+            confirm = partial(self._confirm, request=request, glimpse=glimpse)
             outcome = await self.database.write(confirm)
             if outcome is not None:
                 return outcome
         return await self.database.write(lambda conn: self._perform(conn, request))
 
-    def _look(self, conn: Conn, request: Request) -> Look | None:
+    def _glimpse(self, conn: Conn, request: Request) -> Glimpse | None:
+        """1 to 6 on a snapshot, untraced; None where only the ordered path can answer."""
         context, head = self._begin(conn)
-        tx = self._root(context, request)
+        tx = self._outermost(context, request)
         try:
             if request.token is None or ports.authenticate is None:
                 return None
             context.caller = ports.authenticate(tx, request.token)
-            view = self._first(tx, request)
+            view = self._requested(tx, request)
         except UnauthenticatedError:
             return None
         except ScopedError as refusal:
             outcome = Outcome(context.caller, refusal=refusal)
         else:
             outcome = Outcome(context.caller, view=view)
-        return Look(outcome, tx.record, head.authority, context.now)
+        return Glimpse(outcome, tx.record, head.authority, context.now)
 
-    def _confirm(self, conn: Conn, request: Request, look: Look) -> Outcome | None:
+    def _confirm(self, conn: Conn, request: Request, glimpse: Glimpse) -> Outcome | None:
+        """7 of a pooled read, in order; None where it must be read again."""
         context, head = self._begin(conn)
-        tx = self._root(context, request)
+        tx = self._outermost(context, request)
         self._authenticate(tx, request)
-        ran_out = any(expired(tx, look.now, context.now) for expired in ports.expired)
-        if head.authority != look.authority or ran_out:
-            return None
+        ran_out = any(expired(tx, glimpse.now, context.now) for expired in ports.expired)
+        if head.authority != glimpse.authority or ran_out:
+            return None  # somebody's rights changed in between: what was seen is not to be believed
         record = tx.record
-        record.asked, record.rules = look.record.asked, look.record.rules
-        record.target, record.owner = look.record.target, look.record.owner
-        record.scope = look.record.scope
-        for public_id in (record.target, record.owner, record.scope):
-            key_of(context, public_id)
-        trace.write(context, head, request.origin, look.outcome.refusal)
-        if look.outcome.refusal is not None:
-            look.outcome.refusal.entry = record.public_id
+        record.asked, record.rules = glimpse.record.asked, glimpse.record.rules
+        record.target, record.owner = glimpse.record.target, glimpse.record.owner
+        record.scope = glimpse.record.scope
+        for public_id in (record.target, record.owner, record.scope):  # the entry's columns
+            learn_key(context, public_id)
+        trace.write(context, head, request.origin, glimpse.outcome.refusal)
+        if glimpse.outcome.refusal is not None:
+            glimpse.outcome.refusal.entry = record.public_id
         else:
             note_use(tx)
-        look.outcome.caller = context.caller
-        return look.outcome
+        glimpse.outcome.caller = context.caller
+        return glimpse.outcome

@@ -1,7 +1,8 @@
-"""What the steps of the path have in common."""
+"""What the steps of the path hand to each other, and what they have in common."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.errors import UnauthenticatedError
@@ -12,8 +13,36 @@ from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.tx import ReadTx
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scoped_mcp.kernel.errors import ScopedError
     from scoped_mcp.spine.context import Context, House, Record
+    from scoped_mcp.spine.declare import View
     from scoped_mcp.spine.tx import WriteTx
+
+
+@dataclass
+class Outcome:
+    """What became of a request: a view, or a refusal already traced."""
+
+    caller: Caller | None
+    view: View | None = None
+    refusal: ScopedError | None = None
+
+
+@dataclass
+class Glimpse:
+    """What a pooled read saw, and how far it may be believed.
+
+    Attributes:
+        authority: The newest entry that had changed anybody's rights when it was read.
+        now: When it was read: a right that expired since counts like a changed one.
+    """
+
+    outcome: Outcome
+    record: Record
+    authority: int
+    now: datetime
 
 
 def the_house(house: House, key: int) -> Caller:
@@ -44,8 +73,8 @@ def forget(context: Context, record: Record, kept: int) -> None:
         record.authority = False
 
 
-def key_of(context: Context, public_id: str | None) -> int:
-    """Make a key known that the entry will need."""
+def learn_key(context: Context, public_id: str | None) -> int:
+    """Look a key up: `trace.write` takes the keys of an entry from those that the context knows."""
     if public_id is None:
         return 0
     tx = ReadTx(context, UNKNOWN, context.records[0])

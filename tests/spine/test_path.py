@@ -462,7 +462,7 @@ class TestPooledReads:
     async def _look(self, house: Home, who: str, name: str, arguments: Any) -> tuple[Any, Any]:
         spine = house.scoped.spine
         request = parse.of_call(name, arguments, house.token(who), Origin(), spine.limits)
-        return request, await spine.database.read(lambda conn: spine._look(conn, request))
+        return request, await spine.database.read(lambda conn: spine._glimpse(conn, request))
 
     @promise("reads.again")
     @pytest.mark.parametrize("how", ["unshared", "deleted", "transferred", "removed", "nothing"])
@@ -491,7 +491,7 @@ class TestPooledReads:
             await alice.call("object.update", {"id": note, "data": {"n": 1}})
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: spine._confirm(conn, request=request, glimpse=look)
         )
         assert (outcome is None) is (how != "nothing")
         if how != "nothing":
@@ -512,6 +512,6 @@ class TestPooledReads:
         house.clock.advance(10)
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: spine._confirm(conn, request=request, glimpse=look)
         )
         assert outcome is None

@@ -1,7 +1,11 @@
 """One object: created, read, listed, changed, deleted, restored, and its history.
 
 A handler is a plain function. Authentication, access, versions, registration, the trace and the
-events are the spine's: nothing here could forget them.
+events are the spine's: nothing here could forget them. What `tx.select` and `tx.get` find is
+what the caller sees; what `tx.put` writes, it may.
+
+The words of a declaration stand in `spine/declare.py`. Tools, command line and the tests with
+strangers follow from it: a new operation is a command in `model.py` and its handler here.
 """
 
 from __future__ import annotations
@@ -133,6 +137,7 @@ def list_(cmd: ListObjects, tx: ReadTx) -> ObjectPage:
 )
 def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
     """A lost race is a conflict that says who and when; an import is forked, not changed."""
+    # To see it is enough to ask: an import is read-only, and to change it makes a fork of it.
     fork = cast("Any", ports.fork)(tx, tx.get(Object, cmd.id), cmd.expected_version)
     thing = _there(tx, cmd.id, Access.WRITE) if fork is None else cast("Object", fork)
     if cmd.data is not None:
@@ -187,6 +192,7 @@ def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
         reason=cmd.reason,
         event="deleted",
     )
+    # A tombstone is its owner's alone to see: others get what they saw, and that it is gone.
     if put.owner == tx.caller.principal:
         return view(tx, put)
     gone = {"state": put.state, "version": put.version, "updated_at": put.updated_at}
@@ -229,7 +235,7 @@ def history(cmd: ObjectHistory, tx: ReadTx) -> HistoryView:
     """The versions that exist for the caller, and no word of the others."""
     thing = tx.get(Object, cmd.id)
     sight = store.sight(tx, thing)
-    newest(tx, thing, sight)
+    newest(tx, thing, sight)  # refused as absent, where no version exists for the caller
     first, last = cmd.from_version, cmd.to_version
     binding = [cmd.id, first, last]
     before = thing.version + 1 if last is None else max(last, first or 1) + 1
