@@ -210,6 +210,7 @@ class Machine(Moves):
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)
         self.model.now += seconds
+        self.model.fall()
         self.changed = True
 
     @precondition(lambda self: len(self.delegates()) < MOST // 2)

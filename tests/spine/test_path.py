@@ -296,6 +296,10 @@ class TestDeclarations:
             ("environment.close_credentials", "credentials"),
             ("environment.sweep_one", "id"),  # in the sweeper's
             ("promotion.expire", "id"),
+            ("object.inherit", "id"),
+            ("scope.inherit", "id"),
+            ("environment.inherit", "id"),
+            ("template.inherit", "id"),
             ("environment.restore_objects", "snapshot"),  # in that of the rollback around it
         }
         for one in declare.catalogue.values():

@@ -11,6 +11,7 @@ from scoped_mcp.layers.objects.model import (
     DeleteObject,
     Fork,
     GetObject,
+    Inherited,
     JsonObject,
     ListObjects,
     NewObject,
@@ -25,7 +26,15 @@ from scoped_mcp.layers.objects.model import (
 )
 from scoped_mcp.layers.objects.operations.one import again
 from scoped_mcp.layers.objects.operations.views import absent, view
-from scoped_mcp.layers.objects.store import at_version, fork_of, named, offered, sight, sights
+from scoped_mcp.layers.objects.store import (
+    at_version,
+    fork_of,
+    named,
+    offered,
+    sight,
+    sights,
+    written,
+)
 from scoped_mcp.layers.objects.tables import objects
 
 __all__ = [
@@ -36,6 +45,7 @@ __all__ = [
     "DeleteObject",
     "Fork",
     "GetObject",
+    "Inherited",
     "JsonObject",
     "ListObjects",
     "Merged",
@@ -60,4 +70,5 @@ __all__ = [
     "sight",
     "sights",
     "view",
+    "written",
 ]

@@ -10,6 +10,7 @@ from scoped_mcp.layers.tenancy.model import (
     FirstView,
     FoundHouse,
     GetScope,
+    InheritScope,
     ListScopes,
     Membership,
     MemberView,
@@ -24,13 +25,14 @@ from scoped_mcp.layers.tenancy.model import (
     ShareObject,
     UnshareObject,
 )
+from scoped_mcp.layers.tenancy.operations.heirs import passed_on
 from scoped_mcp.layers.tenancy.operations.scopes import member_views, require_open, require_own
 from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.layers.tenancy.store import (
     administered,
     audited,
     audits_everything,
-    members_of,
+    members,
     membership,
     places_inside,
     role_in,
@@ -45,6 +47,7 @@ __all__ = [
     "FirstView",
     "FoundHouse",
     "GetScope",
+    "InheritScope",
     "ListScopes",
     "MemberView",
     "Membership",
@@ -63,9 +66,10 @@ __all__ = [
     "audits_everything",
     "contributes",
     "member_views",
-    "members_of",
+    "members",
     "membership",
     "memberships",
+    "passed_on",
     "places_inside",
     "require_open",
     "require_own",

@@ -125,7 +125,7 @@ def _item(tx: ReadTx, one: Promotion, number: int, *, reads: bool, full: bool) -
         "name": landing.thing.name,
         "size": len(canonical.encode(landing.data)),
         "diff": objects.difference(_before(landing), landing.data),
-        "conflicts": _conflicts(landing) or None,
+        "conflicts": _conflicts(tx, landing) or None,
         "lineage": _lineage(tx, landing.thing) or None,
         "authors": tuple(store.authors(tx, landing.thing, item.base)),
     }
@@ -149,9 +149,10 @@ def _before(landing: Landing) -> dict[str, JsonValue]:
     return {} if landing.there is None else landing.there.data
 
 
-def _conflicts(landing: Landing) -> tuple[ConflictView, ...]:
+def _conflicts(tx: ReadTx, landing: Landing) -> tuple[ConflictView, ...]:
     there = landing.there
-    by = WritersView(ours=landing.thing.author, theirs=None if there is None else there.author)
+    ours = objects.written(tx, landing.thing).author
+    by = WritersView(ours=ours, theirs=None if there is None else there.author)
     return tuple(_conflict(one, by) for one in landing.conflicts)
 
 

@@ -11,7 +11,6 @@ from scoped_mcp.layers.identity.store.facts import (
     edge,
     ended,
     enrolled,
-    heirs_of,
     is_agent,
     linked,
     live_credentials,
@@ -24,6 +23,7 @@ from scoped_mcp.layers.identity.store.facts import (
     sponsors,
     teams,
 )
+from scoped_mcp.layers.identity.store.heirs import estate, heir, heirs_of, left_by, line
 
 __all__ = [
     "acting",
@@ -35,9 +35,13 @@ __all__ = [
     "edge",
     "ended",
     "enrolled",
+    "estate",
+    "heir",
     "heirs_of",
     "instance_admin",
     "is_agent",
+    "left_by",
+    "line",
     "linked",
     "live_credentials",
     "live_delegates",

@@ -272,21 +272,6 @@ def _unrevoked(tx: ReadTx, credential: Credential) -> bool:
     return True
 
 
-def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
-    """Keys of the ended delegates whose things have fallen to a principal (ruling 5)."""
-
-    def fallen() -> tuple[int, ...]:
-        keys: list[int] = []
-        waiting = [p for p in sponsored(tx, principal) if p.delegate and ended(tx, p)]
-        while waiting:
-            one = waiting.pop()
-            keys.append(tx.known_key(one.id))
-            waiting += [p for p in sponsored(tx, one.id) if p.delegate]
-        return tuple(keys)
-
-    return tx.memo(("fallen", principal), fallen)
-
-
 def live_delegates(tx: ReadTx, principal: str) -> list[Principal]:
     """The delegates of a principal that are not over, newest first."""
     return [p for p in reversed(sponsored(tx, principal)) if p.delegate and not ended(tx, p)]
@@ -378,4 +363,3 @@ _RAN_OUT: Any = select(credentials.c.id).where(
 ports.authenticate = authenticate
 ports.open_session = open_session
 ports.session = Session
-ports.heirs = heirs_of

@@ -17,6 +17,7 @@ from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import ObjectId
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import logic, store
 from scoped_mcp.layers.objects.model import (
     CreateObject,
@@ -193,7 +194,7 @@ def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
         event="deleted",
     )
     # A tombstone is its owner's alone to see: others get what they saw, and that it is gone.
-    if put.owner == tx.caller.principal:
+    if identity.heir(tx, put.owner) == tx.caller.principal:
         return view(tx, put)
     gone = {"state": put.state, "version": put.version, "updated_at": put.updated_at}
     return seen.model_copy(update=gone)
