@@ -38,6 +38,7 @@ class Model(operations.Model):
             for over in self.line(one["owner"]):
                 one["owner"] = self.heir(over)
                 one["members"].pop(over, None)
+                self.fallen.add("environment")
             one["members"].pop(one["owner"], None)  # who owns it stands there as its owner
 
     # --- where one works, by rulings 3 and 5

@@ -74,6 +74,7 @@ class Model(inside.Model):
         for env, one in self.environments.items():
             if self.life(env) == "expired" and one["ends"] + REVIVAL <= self.now:
                 self._end_environment(env)
+        self.fallen.clear()
         self.fall()
 
     def _end_environment(self, env: str) -> None:

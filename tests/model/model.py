@@ -26,6 +26,7 @@ class Model:
         self.scopes: dict[str, Any] = {}  # parent, owner, state, offer, by
         self.places: dict[tuple[str, str], Any] = {}  # of scope and principal: role, ends
         self.objects: dict[str, Any] = {}  # owner, offer, versions
+        self.fallen: set[str] = set()  # kinds of what an heir got and nobody wrote down
         self.shown: dict[tuple[str, str], Any] = {}  # of object and scope: level, since, pinned
 
     # --- who acts for whom, by rulings 4, 5 and 6

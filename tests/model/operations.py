@@ -44,6 +44,7 @@ class Model(model.Model):
         for one in self.objects.values():
             if over := self.line(one["owner"]):
                 one.update(owner=self.heir(over[0]), fell=True)
+                self.fallen.add("object")
                 self._end_offer(one)
         for scope, one in self.scopes.items():
             over, heir = self.line(one["owner"]), self.heir(one["owner"])
@@ -53,6 +54,7 @@ class Model(model.Model):
                 self.places[scope, heir] = {"role": HOLDER, "ends": None}
                 one.update(owner=heir)
                 self._end_offer(one)
+                self.fallen.add("scope")
 
     def _end_offer(self, one: Any) -> None:
         if one["offer"] == one["owner"]:

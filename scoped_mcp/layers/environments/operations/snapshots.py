@@ -154,21 +154,20 @@ def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
 
     1. the snapshot, and every version that it names, is what was kept
     2. objects as they were; those made since get a tombstone
-    3. members as they were, each invited again now (ruling 23)
+    3. members as they were, who is not so now invited again (ruling 23)
     """
     kept = tx.get(Snapshot, cmd.snapshot, Access.OWNER)
     one = settle(tx, tx.get(Environment, kept.environment, Access.OWNER))
     require_active(tx, one)
     inside = [each.id for each in store.inside(tx, one, live=False)]
     tx.run(RestoreObjects(snapshot=kept.id), targets=inside)  # 1, 2
-    members = {seat.principal for seat in kept.members}
-    for seat in _seats(tx, one):  # 3
+    members, there = {seat.principal for seat in kept.members}, _seats(tx, one)
+    for seat in there:  # 3
         if seat.principal not in members:
             tx.run(Invite(id=one.id, principal=seat.principal, role="none"))
     for seat in kept.members:
-        if seat.principal == one.owner:
-            continue  # it fell to this member since
-        tx.run(Invite(id=one.id, principal=seat.principal, role=seat.role))
+        if seat not in there and seat.principal != one.owner:  # to whom it may have fallen since
+            tx.run(Invite(id=one.id, principal=seat.principal, role=seat.role))
     one = tx.put(one.but(name=kept.title, purpose=kept.purpose), event="restored")
     return view(tx, one)
 

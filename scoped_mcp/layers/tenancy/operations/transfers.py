@@ -198,7 +198,8 @@ def _can_take(tx: ReadTx, place: Membership | None, member: identity.Principal) 
 
 
 def _offers(tx: ReadTx) -> dict[str, Any]:
-    mine = tuple(one.id for one in store.offered(tx, tx.caller.principal) if tx.access(one))
+    asked = store.offered(tx, tx.caller.principal)
+    mine = tuple(one.id for one in asked if tx.access(one) and store.offer_stands(tx, one))
     things = tuple(one.id for one in objects.offered(tx, tx.caller.principal))
     return {"transfers": (*things, *mine)}
 
