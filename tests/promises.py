@@ -90,7 +90,7 @@ attenuation.kept       what a delegate made it keeps
 attenuation.fall       what an ended delegate owns belongs to the nearest live delegator
 attenuation.faces      these limits hold for resources and completions too
 attenuation.pinned     a pinned credential sees its environment alone, and delegates pinned ones
-attenuation.rewritten  the owner's column is rewritten later  -- not yet: `access` computes the heir
+attenuation.rewritten  the owner's column is rewritten later, and nobody sees a difference
 == ruling 6
 suspension.computed    suspension counts for all it answers for; resuming restores exactly that
 suspension.users       users do not answer for users

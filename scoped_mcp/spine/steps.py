@@ -44,8 +44,8 @@ def forget(context: Context, record: Record, kept: int) -> None:
         record.authority = False
 
 
-def key_of(context: Context, public_id: str | None) -> int:
-    """Make a key known that the entry will need."""
+def learn_key(context: Context, public_id: str | None) -> int:
+    """Look a key up: `trace.write` takes the keys of an entry from those that the context knows."""
     if public_id is None:
         return 0
     tx = ReadTx(context, UNKNOWN, context.records[0])

@@ -213,6 +213,7 @@ class Machine(Moves):
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)
         self.model.now += seconds
+        self.model.fall()
         self.changed = True
 
     @precondition(lambda self: len(self.delegates()) < MOST // 2)
@@ -245,6 +246,41 @@ class Machine(Moves):
         else:
             token = self.actor(by, self.start.names["root"], *self.model.sponsors(person))
             self.both(token, "principal.archive", {"id": person}, "move", person, "archived")
+
+    @precondition(lambda self: set(self.delegates()) & self.watchers().keys())
+    @rule(by=which, whom=which, what=which)
+    def leave_something(self, by: int, whom: int, what: int) -> None:
+        """A delegate makes things; it ends, or one above it; everybody looks; it is swept."""
+        live = self.watchers()
+        person = one_of([d for d in self.delegates() if d in live], whom)
+        token = live[person]
+        if what % 3 == 0 and len(self.model.scopes) < MOST:
+            scope = self.make_scope(token, None)
+            for number in (what, what // 3)[: what % 4]:
+                member = one_of(self.model.people, number)
+                if scope in self.model.scopes:
+                    self.add_member(token, scope, member, number % (HOLDER + 1), None)
+        elif what % 3 == 1 and len(self.live_rooms()) < MOST:
+            self.make_environment(token, 20 * DAY, [])
+        if len(self.model.objects) < MOST:
+            self.make_object(token)
+        above = self.model.delegators(person)
+        ending = one_of([person, *above[:-1]], by // 4)
+        over = self.model.delegators(ending)[0]
+        if by % 4:
+            token = self.actor(by, over)
+            self.both(token, "agent.stop", {"id": ending}, "stop", ending)
+        else:
+            token = self.actor(by, self.start.names["root"])
+            self.both(token, "principal.archive", {"id": ending}, "move", ending, "archived")
+        if what % 5:
+            self.everybody_sees_the_same()
+            self.sweep()
+
+    @precondition(lambda self: set(self.delegates()) & self.watchers().keys())
+    @rule(by=which, whom=which, what=which)
+    def leave_more(self, by: int, whom: int, what: int) -> None:
+        self.leave_something(by, whom, what)
 
     @rule(by=which, whom=which)
     def suspend_or_resume(self, by: int, whom: int) -> None:

@@ -299,6 +299,10 @@ class TestDeclarations:
             ("environment.close_credentials", "credentials"),
             ("environment.sweep_one", "id"),  # in the sweeper's
             ("promotion.expire", "id"),
+            ("object.inherit", "id"),
+            ("scope.inherit", "id"),
+            ("environment.inherit", "id"),
+            ("template.inherit", "id"),
             ("environment.restore_objects", "snapshot"),  # in that of the rollback around it
         }
         for one in declare.catalogue.values():
@@ -465,7 +469,7 @@ class TestPooledReads:
     async def _look(self, house: Home, who: str, name: str, arguments: Any) -> tuple[Any, Any]:
         spine = house.scoped.spine
         request = parse.of_call(name, arguments, house.token(who), Origin(), spine.limits)
-        return request, await spine.database.read(lambda conn: spine._look(conn, request))
+        return request, await spine.database.read(lambda conn: spine._glimpse(conn, request))
 
     @promise("reads.again")
     @pytest.mark.parametrize("how", ["unshared", "deleted", "transferred", "removed", "nothing"])
@@ -494,7 +498,7 @@ class TestPooledReads:
             await alice.call("object.update", {"id": note, "data": {"n": 1}})
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: spine._confirm(conn, request=request, glimpse=look)
         )
         assert (outcome is None) is (how != "nothing")
         if how != "nothing":
@@ -515,6 +519,6 @@ class TestPooledReads:
         house.clock.advance(10)
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: spine._confirm(conn, request=request, glimpse=look)
         )
         assert outcome is None

@@ -18,7 +18,7 @@ from scoped_mcp.spine import trace
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import View
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.steps import key_of, the_house
+from scoped_mcp.spine.steps import learn_key, the_house
 from scoped_mcp.storage.path import outbox
 
 if TYPE_CHECKING:
@@ -55,19 +55,19 @@ def trace_end(spine: Spine, conn: Conn, follow: Follow, why: End) -> None:
     """The closing entry: its principal's, or the house's where its credential works no more."""
     context, head = spine._begin(conn)  # noqa: SLF001 - a step of the path
     ending = replace(follow.request, arguments=b"{}")
-    tx = spine._root(context, ending)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, ending)  # noqa: SLF001 - a step of the path
     origin = ending.origin
     try:
         context.caller = _authenticated(tx, follow.stream.token)
     except UnauthenticatedError:
-        key = key_of(context, spine.house.principal)
+        key = learn_key(context, spine.house.principal)
         context.caller, origin = the_house(spine.house, key), Origin(face=origin.face)
     record, opened = tx.record, follow.opened
     record.operation = _named(follow.operation, "unsubscribe")
     record.asked, record.parent = {"ended": why.value}, opened.public_id
     record.target, record.owner, record.scope = opened.target, opened.owner, opened.scope
     for public_id in (record.target, record.owner, record.scope):
-        key_of(context, public_id)
+        learn_key(context, public_id)
     trace.write(context, head, origin, None)
 
 
@@ -95,7 +95,7 @@ def look(spine: Spine, conn: Conn, follows: Sequence[Follow]) -> list[Found]:
 def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | UnauthenticatedError:
     """The caller anew, with what its reads have in common."""
     context, _ = spine._begin(conn)  # noqa: SLF001 - a step of the path
-    tx = spine._root(context, follow.request)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, follow.request)  # noqa: SLF001 - a step of the path
     try:
         context.caller = _authenticated(tx, follow.stream.token)
     except UnauthenticatedError as refusal:
@@ -104,9 +104,9 @@ def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | Unauthenticate
 
 
 def _answer(spine: Spine, context: Context, request: Request) -> Found:
-    tx = spine._root(context, request)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, request)  # noqa: SLF001 - a step of the path
     try:
-        view = spine._first(tx, request)  # noqa: SLF001 - steps 2 to 6
+        view = spine._requested(tx, request)  # noqa: SLF001 - steps 2 to 6
         shown = ports.lens(view, context.caller)
     except ScopedError as refusal:
         return refusal
