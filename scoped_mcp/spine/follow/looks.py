@@ -6,14 +6,13 @@ These run whole in a transaction, on the database's thread.
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from sqlalchemy import func, select  # noqa: TID251 - that something moved, never what
 
-from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError, outline
+from scoped_mcp.kernel.errors import ScopedError, UnauthenticatedError
 from scoped_mcp.spine import trace
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import View
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 Found = bytes | ScopedError
 """What a look finds: a digest of what would be read, or why nothing would."""
 _MOVED = select(func.max(versions.c.entry))
-log = logging.getLogger("scoped_mcp")
 
 
 def opening(operation: Operation, opened: Callable[[Record], None]) -> Operation:
@@ -78,17 +76,21 @@ def moved(conn: Conn) -> tuple[int, int]:
 
 
 def look(spine: Spine, conn: Conn, follows: Sequence[Follow]) -> list[Found]:
-    """What each would read now; those of one stream, which come together, as one caller."""
+    """What each would read now; those of one credential are asked as one caller, and once."""
+    askers: dict[Proof, Context | UnauthenticatedError] = {}
+    known: dict[tuple[Proof, str, bytes], Found] = {}
     found: list[Found] = []
-    last: object = None
-    asker: Context | UnauthenticatedError | None = None
     for follow in follows:
-        if follow.stream is not last:
-            last, asker = follow.stream, _asker(spine, conn, follow)
+        token, request = follow.stream.token, follow.request
+        if token not in askers:
+            askers[token] = _asker(spine, conn, follow)
+        asker, same = askers[token], (token, follow.operation.name, request.arguments)
         if isinstance(asker, UnauthenticatedError):
             found.append(asker)
-        else:
-            found.append(_answer(spine, cast("Context", asker), follow.request))
+            continue
+        if same not in known:
+            known[same] = _answer(spine, asker, request)
+        found.append(known[same])
     return found
 
 
@@ -110,9 +112,6 @@ def _answer(spine: Spine, context: Context, request: Request) -> Found:
         shown = ports.lens(view, context.caller)
     except ScopedError as refusal:
         return refusal
-    except Exception as error:  # noqa: BLE001 - it is logged; what others follow goes on
-        log.error("a look failed: %s", outline(error))  # noqa: TRY400 - see `outline`
-        return InternalError("a look failed", retry=True)
     told = shown.model_dump_json(exclude=cast("Any", fleeting(type(shown))))
     return hashlib.sha256(told.encode()).digest()
 

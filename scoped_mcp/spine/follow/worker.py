@@ -232,6 +232,7 @@ class Follows:
                 for follow in stream.follows.values()
                 if now[0] != before[0] or (now[1] != before[1] and follow.operation.trail)
             ]
+            follows.sort(key=lambda follow: hash(follow.stream.token))  # one caller's together
             for start in range(0, len(follows), AT_ONCE):
                 some = follows[start : start + AT_ONCE]
                 for follow, found in zip(some, await self._looks(some), strict=True):
@@ -240,8 +241,17 @@ class Follows:
         return now
 
     async def _looks(self, follows: Sequence[Follow]) -> list[Found]:
+        """What each would read now; one whose handler fails hinders no other."""
         look = partial(looks.look, self._spine, follows=follows)
-        return await self._spine.database.read(look)
+        try:
+            return await self._spine.database.read(look)
+        except ScopedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged, and looked at again
+            if len(follows) > 1:
+                return [found for each in follows for found in await self._looks([each])]
+            log.error("a look failed: %s", outline(error))  # noqa: TRY400 - see `outline`
+            return [InternalError("a look failed", retry=True)]
 
     def _compare(self, follow: Follow, found: Found) -> None:
         """Tell what has changed; end what a look found at its end."""
