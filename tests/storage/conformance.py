@@ -406,6 +406,7 @@ async def main(database):
         finally:
             await database.close()
 
+    @pytest.mark.slow
     async def test_what_other_processes_commit_while_nobody_waits_is_told_later(
         self, place: Place
     ) -> None:
