@@ -345,7 +345,7 @@ async def test_every_address_can_be_followed_and_time_alone_tells_nothing(tmp_pa
         assert len(stream.follows) == len(ADDRESSES)
         for seconds in (1, 70, 600):
             furnished.clock.advance(seconds)
-            await follows._pass((0, 0))
+            await follows._pass()
             assert stream._pending == {}
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from sqlalchemy import func, select  # noqa: TID251 - that something moved, never what
+from sqlalchemy import bindparam, exists, select  # noqa: TID251 - that something moved, never what
 
 from scoped_mcp.kernel.errors import ScopedError, UnauthenticatedError
 from scoped_mcp.spine import trace
@@ -18,7 +18,7 @@ from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import View
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.steps import key_of, the_house
-from scoped_mcp.storage.path import versions
+from scoped_mcp.storage.path import entries, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 
 Found = bytes | ScopedError
 """What a look finds: a digest of what would be read, or why nothing would."""
-_MOVED = select(func.max(versions.c.entry))
+_CHANGED = (
+    select(entries.c.seq)
+    .where(entries.c.chain == bindparam("chain"))
+    .where(entries.c.seq > bindparam("since"))
+    .where(exists(select(versions.c.id).where(versions.c.entry == entries.c.id)))
+    .limit(1)
+)
 
 
 def opening(operation: Operation, opened: Callable[[Record], None]) -> Operation:
@@ -69,10 +75,13 @@ def trace_end(spine: Spine, conn: Conn, follow: Follow, why: End) -> None:
     trace.write(context, head, origin, None)
 
 
-def moved(conn: Conn) -> tuple[int, int]:
-    """The newest entry that changed anything, and the newest there is."""
-    row = conn.row(_MOVED)
-    return int(cast("Any", row)[0] or 0), trace.head_of(conn).seq
+def moved(conn: Conn, since: int) -> tuple[int, bool]:
+    """The end of the chain, and whether an entry behind a position changed anything.
+
+    By position, which is in the order of commits on every engine; the numbers of entries need not.
+    """
+    end = trace.head_of(conn).seq
+    return end, conn.row(_CHANGED, {"chain": trace.CHAIN, "since": since}) is not None
 
 
 def look(spine: Spine, conn: Conn, follows: Sequence[Follow]) -> list[Found]:
