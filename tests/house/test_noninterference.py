@@ -273,7 +273,7 @@ async def _answered(opening: Any) -> str:
 async def _told(world: World, stream: Stream) -> tuple[list[str], Any, list[str]]:
     """What is told once everything was looked at, how it ended, and what is still followed."""
     hub = world.scoped.follows
-    await hub._pass((0, 0))
+    await hub._pass()
     while hub._tasks:
         await asyncio.wait(hub._tasks)
     told, stream._pending = sorted(stream._pending), {}
