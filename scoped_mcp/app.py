@@ -12,7 +12,7 @@ import contextlib
 import hmac
 import os
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
@@ -20,12 +20,14 @@ from scoped_mcp.config import Settings
 from scoped_mcp.kernel.clock import SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
-from scoped_mcp.layers import environments, identity, registry, tenancy
+from scoped_mcp.layers import audit, environments, identity, registry, tenancy
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
+from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage.places import Place, place_of
+from scoped_mcp.storage import copies, schema
+from scoped_mcp.storage.places import Place, SQLiteFile, place_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.storage.copies import Copied, Progress
     from scoped_mcp.storage.database import Database
 
-__all__ = ["Place", "Scoped", "Session", "layers", "place_of"]
+__all__ = ["Place", "Restored", "Scoped", "Session", "layers", "place_of"]
 
 V = TypeVar("V", bound=View)
 KEY_BYTES = 32
@@ -76,6 +79,7 @@ class Scoped:
     def __init__(self, spine: Spine, settings: Settings) -> None:
         self.spine = spine
         self.settings = settings
+        self.follows = Follows(spine)
 
     @classmethod
     async def create(
@@ -145,8 +149,12 @@ class Scoped:
             spine = _spine(database, house, place, settings, clock, entropy)
             if await database.read(registry.unregistered):
                 await spine.run_as_house(registry.RegisterKinds())
+            scoped = cls(spine, settings)
             async with spine.workshop:
-                yield cls(spine, settings)
+                try:
+                    yield scoped
+                finally:
+                    await scoped.follows.close()
         finally:
             await database.close()
 
@@ -197,6 +205,118 @@ class Scoped:
         async with Scoped.open(url, settings=settings) as scoped:
             recovered = await scoped.spine.run_as_house(identity.BreakGlass(name=name), "cli")
             return recovered.token
+
+    @staticmethod
+    def back_up(url: str, file: Path, progress: Progress | None = None) -> Copied:
+        """Copy the database, as it is at this moment, to a new file; servers go on meanwhile.
+
+        Raises:
+            InvalidError: the file exists, or the database is none that is copied this way.
+        """
+        return copies.back_up(_embedded(url), file, progress)
+
+    @staticmethod
+    async def restore(
+        url: str, file: Path, *, head: str | None = None, settings: Settings | None = None
+    ) -> Restored:
+        """Make a database of a backup: an older schema is brought up, all of it is verified.
+
+        It stands at its place when a new epoch has begun in it, and not before.
+
+        Args:
+            url: Where the database shall be; nothing is there.
+            file: The backup, which stays as it is.
+            head: The hash with which its trail must end, where somebody noted it.
+            settings: Limits, and where the key file is.
+
+        Raises:
+            InvalidError: something is at the place, or the backup is damaged or was tampered with.
+        """
+        settings = settings or Settings()
+        path = _embedded(url)
+        copies.require_nothing(path)
+        key = _key_path(SQLiteFile(path), settings)
+        had_key = key.exists()
+        try:
+            with copies.place_beside(path) as place:
+                made = place / path.name
+                await asyncio.to_thread(copies.bring_in, file, made)
+                await asyncio.to_thread(schema.bring_up, made)
+                keyed = settings.model_copy(update={"key_file": key})
+                restored = await _begin_epoch(SQLiteFile(made), head, keyed)
+                copies.fold(made)
+                copies.land(made, path)
+                return restored
+        except BaseException:
+            if not had_key:
+                key.unlink(missing_ok=True)
+            raise
+
+    @staticmethod
+    async def begin_epoch(
+        url: str, *, head: str | None = None, settings: Settings | None = None
+    ) -> Restored:
+        """Make a copy that stands at its place a database of its own, on any engine.
+
+        Raises:
+            InvalidError: it is damaged or was tampered with, or somebody has it open; nothing was
+                changed.
+        """
+        return await _begin_epoch(place_of(url), head, settings or Settings())
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored database: its epoch, the head that it goes on from, and whom to recover."""
+
+    epoch: int
+    seq: int
+    head: str
+    owners: tuple[str, ...]
+
+
+async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Restored:
+    """The second half of every restore.
+
+    1. nobody else has the database open
+    2. its schema and guards are this code's, all of it verifies, and it ends where it should
+    3. a new epoch begins, in an entry that names the head: every credential in it is dead
+
+    Raises:
+        InvalidError: one of the first two does not hold.
+    """
+    database = await place.open(alone=True)  # 1
+    try:
+        await asyncio.to_thread(place.require_sound)  # 2
+        counted = await database.read(audit.require)
+        found = counted.head.hex()
+        if head is not None and head != found:
+            message = f"its trail ends with {found}, not with the head that you named"
+            raise InvalidError(message, hint="it is another copy, or was rewritten")
+        house = await database.read(registry.house_of)
+        spine = _spine(database, house, place, settings, None, None)
+        begin = registry.BeginEpoch(seq=counted.entries, head=found)
+        begun = await spine.run_as_house(begin, "cli")  # 3
+        if await database.read(registry.unregistered):
+            await spine.run_as_house(registry.RegisterKinds())
+        owners = await spine.look(tenancy.who_recovers, None)
+        return Restored(begun.epoch, begun.seq, begun.head, owners)
+    finally:
+        await database.close()
+
+
+def _embedded(url: str) -> Path:
+    """The file of a database that is one.
+
+    Raises:
+        InvalidError: it is a server's.
+    """
+    place = place_of(url)
+    if isinstance(place, SQLiteFile):
+        return place.path
+    message = "a PostgreSQL database is copied by its own tools"
+    hint = "pg_dump, pg_restore, `scoped-mcp restore --in-place`: scoped_mcp/docs/backup.md"
+    raise InvalidError(message, hint=hint)
 
 
 def _spine(  # noqa: PLR0913 - the composition root composes

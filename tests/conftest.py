@@ -4,18 +4,18 @@
         made = await alice.call("object.create", {"type": "note", "data": {}})
         house.clock.advance(60)
 
-The house is copied from a template made once a test session, so a test pays for a copy of a file.
+The house is copied from a template made once a test session, so a test pays for a copy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from scoped_mcp import Scoped, Session
+from tests import grounds
+from tests.grounds import Ground
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 WEEK = 7 * 86_400
@@ -81,14 +83,14 @@ class Home:
 
     Attributes:
         scoped: The open house.
-        path: Its database file.
+        url: Its database.
         clock: Its clock.
         root_token: The token of the first principal.
         root: A session of the first principal.
     """
 
     scoped: Scoped
-    path: Path
+    url: str
     clock: FixedClock
     root_token: str
     root: Session
@@ -96,8 +98,9 @@ class Home:
     ids: dict[str, str] = field(default_factory=dict)
 
     @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
+    def path(self) -> Path:
+        """Its file: for tests of SQLite alone."""
+        return Path(self.url.removeprefix("sqlite:///"))
 
     async def user(self, name: str, toolsets: Iterable[str] = ("all",), **limits: Any) -> Session:
         """A session of the user with this name, who is created on first use."""
@@ -136,12 +139,44 @@ class Home:
         return await self.scoped.session(self.tokens[name])
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    grounds.engines(metafunc)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where keys of databases that are no files are kept, here and in the processes of tests."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCOPED_MCP_DATA_FOLDER", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def ground(request: pytest.FixtureRequest) -> Ground:
+    """The engine on which this test's houses stand."""
+    return grounds.GROUNDS[getattr(request, "param", "sqlite")]
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A founded house that no test writes to, and its first token."""
-    path = tmp_path_factory.mktemp("template") / "scoped.db"
-    token = asyncio.run(Scoped.create(f"sqlite:///{path}", name="root", clock=FixedClock()))
-    return path, token
+def templates(
+    tmp_path_factory: pytest.TempPathFactory,
+    data_folder: Path,  # noqa: ARG001 - keys are made there
+) -> Callable[[Ground], tuple[str, str]]:
+    """A founded house that no test writes to, on each ground, and its first token."""
+
+    @cache
+    def found(ground: Ground) -> tuple[str, str]:
+        url = ground.place(tmp_path_factory.mktemp("template"))
+        return url, asyncio.run(Scoped.create(url, name="root", clock=FixedClock()))
+
+    return found
+
+
+@pytest.fixture
+def template(ground: Ground, templates: Callable[[Ground], tuple[str, str]]) -> tuple[str, str]:
+    """The one of this test's ground."""
+    return templates(ground)
 
 
 @pytest.fixture
@@ -151,26 +186,30 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def database_path(template: tuple[Path, str], tmp_path: Path) -> Path:
+def database_url(ground: Ground, template: tuple[str, str], tmp_path: Path) -> Iterator[str]:
     """A database of this test's own, not opened yet."""
-    source, _ = template
-    path = tmp_path / source.name
-    for suffix in ("", ".key"):
-        shutil.copy2(f"{source}{suffix}", f"{path}{suffix}")
-    return path
+    url = ground.copy(template[0], tmp_path)
+    yield url
+    ground.forget(url)
+
+
+@pytest.fixture
+def database_path(database_url: str) -> Path:
+    """Its file: what asks for it is about SQLite alone."""
+    return Path(database_url.removeprefix("sqlite:///"))
 
 
 @pytest_asyncio.fixture
 async def house(
-    template: tuple[Path, str], database_path: Path, clock: FixedClock
+    template: tuple[str, str], database_url: str, clock: FixedClock
 ) -> AsyncIterator[Home]:
     """A fresh house."""
     _, token = template
-    async with Scoped.open(f"sqlite:///{database_path}", clock=clock) as scoped:
+    async with Scoped.open(database_url, clock=clock) as scoped:
         root = await scoped.session(token)
         me = await root.call("whoami")
         ids = {"root": me["principal"]["id"]}
-        yield Home(scoped, database_path, clock, token, root, {"root": token}, ids)
+        yield Home(scoped, database_url, clock, token, root, {"root": token}, ids)
 
 
 @pytest_asyncio.fixture

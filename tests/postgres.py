@@ -36,7 +36,7 @@ _counter = itertools.count(1)
 @cache
 def server() -> Any:
     """The server of this process; it ends with it."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="scoped-pg-", dir=place))
     folder.chmod(0o755)  # the server runs as another account where we are root

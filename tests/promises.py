@@ -42,6 +42,19 @@ readme.core            an issued token holds `core` unless told otherwise; the f
 readme.root            no role, root owner included, opens the private data of another
 readme.jwt             JWTs of the configured issuer are accepted for who is linked to it
 
+== README: Following resources
+subscription.told      what changed is told by its address alone, and only where the answer changed
+subscription.unseen    nothing is told of what the caller may not see
+subscription.read      subscribing is a read: the same rights, and one answer for what is not there
+subscription.gone      what is gone is told once, however it went, and then never more
+subscription.entries   one entry opens a subscription and one ends it; looks leave none
+subscription.trail     the trail can be followed, and following it is not in it
+subscription.time      what use alone moves is not told, what time ends is
+subscription.limit     so many a credential and no more: `limited`, naming the limit
+subscription.company   what one process changes is told by another
+subscription.stop      `serve` ends in time with streams open, and they end in order
+subscription.load      many changes are one notification; many subscribers cost no growing memory
+
 == README: The command line
 cli.json               `--json` everywhere; exit codes: 0 done, 1 refused or failed, 2 wrong usage
 cli.call               any operation, as the principal of the token; `-` reads standard input
@@ -133,10 +146,15 @@ rules.revocation       no rule forbids a revocation  -- comes with room 5
 == ruling 23
 temporal.back          rolling back is making the opposite change now  -- comes with room 7
 == ruling 24
-temporal.epoch         a restored database has a new credential epoch  -- comes with room 7
+restore.dead           in a restored database every credential is dead, whatever it hangs on
+restore.open           enrolment is open again: the first owner, who issues for users, they on
+restore.before         a token, key or cursor from before the restore is of no use after it
+restore.head           its first entry names the head it continues from, and verification checks it
+restore.beside         a restored copy runs beside the original, and neither opens the other
 == ruling 25
-stream.again           a stream re-authorises at each event: a follow at each look (HTTP keeps none)
-http.no_stream         HTTP keeps no stream that a revoked token could go on reading
+stream.again           a stream re-authorises at each event and at least every 15 s
+stream.revoked         a token revoked by another process is told nothing more on an open stream
+http.no_stream         HTTP keeps no stream but the one that looks at its credential again
 == ruling 26
 share.levels           READ, WRITE, ADMIN are what the table says, for every direct member
 share.below            members of a scope below read
@@ -226,6 +244,7 @@ embedded.files         files are their owner's alone
 batch.replay           a lost batch is replayed one by one: only the culprit fails
 batch.cancelled        cancelled while queued is skipped, once started it commits
 batch.exceptions       no exception hangs its caller
+storage.changed        a commit of this or another process is told to who waits, and nothing of it
 batch.company          several processes share a file; an old SQLite keeps the second one out
 == ruling 59
 numbers.kept           what JSON cannot keep exactly is invalid, with its path
@@ -250,6 +269,7 @@ sample.owner           every example runs for its owner
 sample.stranger        for a stranger it answers as if nothing were there, with one entry
 == ruling 66
 eras.same              both eras and transports serve the same catalogue
+eras.subscriptions     stdio in both eras and HTTP 2026-07-28 have subscriptions, and say so
 == ruling 67
 environment.states     the states of an environment and their legal moves
 == ruling 68
@@ -297,7 +317,7 @@ scopes.sharing         only the owner shares, as a contributor; admins of the sc
 scopes.agree           `access()`, the list filter and the model agree
 == layers 4 hard
 scopes.revoked         revocation bites the very next call, also mid-list
-scopes.streams         ... in open subscriptions  -- there are none yet
+scopes.streams         ... in open subscriptions
 scopes.expiry          expiry passing between two calls
 scopes.viewer          a viewer trying everything
 scopes.archived        archived is invisible to members, with all below
@@ -345,6 +365,13 @@ flow.whole             200 objects land together or, if the last fails, not at a
 faults.disk            a full or read-only disk is named, loses nothing, and is survived
 faults.files           a file replaced, cut or deleted under the server is named; nothing is lost
 faults.killed          what was acknowledged outlives `kill -9`
+
+== issue 5: backup
+backup.online          a backup is the database at one moment, taken while servers write
+backup.whole           it is at its place whole or not at all, its owner's alone, over nothing
+restore.verified       a damaged or tampered backup is refused, named, and leaves nothing behind
+restore.schema         a backup of an older schema is brought up, one of a newer is refused
+backup.replica         a replica made of pages and WAL frames holds what was acknowledged
 """
 
 

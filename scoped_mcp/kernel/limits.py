@@ -31,6 +31,7 @@ class Limits:
         prepare_bytes: Contents that one call may merge or compare.
         follows: Open follows of the trail in one session.
         follow_seconds: How long a follow stays open that nobody looks at.
+        subscriptions: What one credential may follow at once, in one server process.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -53,4 +54,5 @@ class Limits:
     prepare_bytes: int = 64 * 1_048_576
     follows: int = 20
     follow_seconds: int = 300
+    subscriptions: int = 100
     failures_a_minute: int = 600

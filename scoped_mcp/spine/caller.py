@@ -67,6 +67,7 @@ class Caller:
         delegators: Those of them whose delegate it is, nearest first.
         agent: Whether it counts as an agent (ruling 7).
         toolsets: What its credential may use; "all" means every toolset.
+        epoch: In which epoch of the organisation its credential was issued.
         house: Whether it is the house itself, which no credential can be.
     """
 
@@ -85,6 +86,7 @@ class Caller:
     read_only: bool = False
     environment: EnvironmentId | None = None
     expires_at: datetime | None = None
+    epoch: int = 0
     house: bool = False
 
     def holds(self, toolset: str) -> bool:

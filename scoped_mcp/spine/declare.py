@@ -65,6 +65,9 @@ class View(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fleeting: ClassVar[frozenset[str]] = frozenset()
+    """Fields that use alone moves (ruling 18): who follows what it shows is not told of them."""
+
 
 V_co = TypeVar("V_co", bound=View, covariant=True)
 
@@ -126,6 +129,7 @@ class Operation:
         toolset: Which toolset shows it.
         title: What a person reads on a button.
         pooled: Whether it is a long read and runs on a snapshot.
+        trail: Whether it reads the trail, so that any entry may change what it answers.
         tool: Whether faces show it.
         instance: The access that the caller must have to the root scope.
         authority: In whose right it acts, only within another, on the targets that one names.
@@ -162,6 +166,7 @@ class Operation:
     stream: bool = False
     quiet: bool = False
     beside: bool = False
+    trail: bool = False
     optional: frozenset[str] = field(default_factory=frozenset[str])
 
     @property
@@ -199,6 +204,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
     stream: bool = False,
     quiet: bool = False,
     beside: bool = False,
+    trail: bool = False,
 ) -> Callable[[Callable[[C, Any], View]], Callable[[C, Any], View]]:
     """Declare the decorated function as the handler of `command`.
 
@@ -232,6 +238,7 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             stream=stream,
             quiet=quiet,
             beside=beside or effect is Effect.READ,
+            trail=trail,
             optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
         )
         _require_whole(operation)

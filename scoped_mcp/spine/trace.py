@@ -97,8 +97,6 @@ def write(context: Context, head: Head, origin: Origin, refusal: ScopedError | N
     else:
         new = {"seq": seq, "hash": previous, "at": at, "authority": authority}
         conn.send(_MOVE, {f"new_{name}": value for name, value in new.items()})
-    if any(record.changes for record in context.records):
-        conn.tell()
 
 
 def columns_of(body: dict[str, Any], key_of: Callable[[str], int | None]) -> dict[str, Any]:

@@ -213,8 +213,9 @@ class ReadTx:
         return unseal(self._context.secret, self.binding(binding), cursor)
 
     def binding(self, filters: object) -> bytes:
-        """What a cursor is bound to."""
-        return canonical.encode([self.caller.principal, self.operation.name, filters])
+        """What a cursor is bound to; after a restore, what it points at may be another thing."""
+        caller = self.caller
+        return canonical.encode([caller.principal, caller.epoch, self.operation.name, filters])
 
     @property
     def entry_id(self) -> str:

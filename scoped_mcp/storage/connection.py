@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 from collections import namedtuple
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Executable, Insert
+    from sqlalchemy import Connection, Dialect, Executable, Insert
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -58,10 +58,6 @@ class Conn(Protocol):
         """Fresh numbers for entries, each higher than `last`, which is the highest that stands."""
         ...
 
-    def tell(self) -> None:
-        """Let whoever waits for changes know of this transaction once it is committed."""
-        ...
-
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         ...
@@ -77,12 +73,33 @@ class Conn(Protocol):
 
 @dataclass
 class Plan:
-    """A statement ready for the driver: its SQL, its parameters in order, its rows' names."""
+    """A statement ready for the driver: its SQL, its parameters in order, its rows' names.
+
+    Attributes:
+        returns: Whether an insert answers with the key that the table made.
+    """
 
     sql: str
     names: tuple[str, ...]
     fixed: Mapping[str, Any]
+    returns: bool = False
     row: Any = None
+
+    @classmethod
+    def of(cls, statement: Any, dialect: Dialect, keys: list[str] | None) -> Self | None:  # noqa: ANN401 - any statement
+        """The plan of a statement; None where a list in it differs from call to call.
+
+        A list that is part of the statement is spelt out; for one that is not there is `among`.
+        """
+        compiled = statement.compile(dialect=dialect, column_keys=keys)
+        binds = compiled.binds
+        needed = {name for name, bind in binds.items() if bind.required}
+        if any(binds[name].expanding for name in needed):
+            return None
+        spelt = compiled.construct_expanded_state(dict.fromkeys(needed))
+        fixed = {name: v for name, v in spelt.parameters.items() if name not in needed}
+        returns = bool(getattr(compiled, "effective_returning", None))
+        return cls(spelt.statement, tuple(spelt.positiontup or ()), fixed, returns)
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """The parameters in the order of the statement."""
@@ -162,9 +179,6 @@ class SQLiteConn:
         """Nobody else takes any."""
         return itertools.count(last + 1)
 
-    def tell(self) -> None:
-        """Every commit is told of: the engine sees each."""
-
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         self._raw.execute(f"SAVEPOINT {name}")
@@ -191,8 +205,4 @@ class SQLiteConn:
 
     def _compile(self, statement: Any, names: tuple[str, ...]) -> Plan | None:  # noqa: ANN401 - any statement
         keys = list(names) if statement.is_insert else None
-        compiled = statement.compile(self._connection, column_keys=keys)
-        if any(bind.expanding for bind in compiled.binds.values()):
-            return None  # `IN` lists differ from call to call
-        fixed = {name: b.value for name, b in compiled.binds.items() if not b.required}
-        return Plan(str(compiled), tuple(compiled.positiontup or ()), fixed)
+        return Plan.of(statement, self._connection.dialect, keys)

@@ -39,6 +39,23 @@ class Database(Protocol):
         """Run `work` on a snapshot that cannot write."""
         ...
 
+    async def changed(self, since: int = 0) -> int:
+        """Return once something was committed behind `since`, by this process or another.
+
+        Several commits are one answer, and nothing is said of what they were: that, a transaction
+        tells. It may answer where there was none; it never misses one.
+
+        Args:
+            since: What it answered the last time; 0, which it never answers, to be told at once.
+
+        Returns:
+            What to pass the next time.
+
+        Raises:
+            InternalError: the database is closing.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what runs, refuse what is new, let go of the file."""
         ...

@@ -58,6 +58,9 @@ _ALLOWED = frozenset(
 )
 _READING_PRAGMAS = frozenset({"data_version", "integrity_check", "page_count", "user_version"})
 REVISION_TABLE = "alembic_version"
+REPLICATION = frozenset({"_litestream_lock", "_litestream_seq"})
+"""Tables that Litestream keeps in each database that it replicates."""
+_REPLICATED = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
 
 
 def connect(path: Path, *, reader: bool = False) -> Raw:
@@ -99,10 +102,20 @@ def _ours(table: str | None, database: str | None) -> bool:
     return named and database == "main"
 
 
+def is_replicated(raw: Raw) -> bool:
+    """Whether a program beside us ships the file elsewhere, and checkpoints it."""
+    return raw.execute(_REPLICATED).fetchone() is not None
+
+
 def is_busy(error: BaseException) -> bool:
     """Whether another connection holds what this one wants."""
     text = str(error).lower()
     return "locked" in text or "busy" in text
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there is no room left."""
+    return "full" in str(error).lower()
 
 
 def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one answer a trouble

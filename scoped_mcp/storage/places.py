@@ -1,11 +1,11 @@
-"""Where a database is: a file of SQLite's, or a schema of PostgreSQL's. The one choice of engine."""
+"""Where a database is: a file of SQLite's or a schema of PostgreSQL's, chosen here alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 from scoped_mcp.kernel.errors import InvalidError
-from scoped_mcp.storage import schema
+from scoped_mcp.storage import copies, schema, soundness
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
@@ -48,12 +48,20 @@ class Place(Protocol):
         """Take back a database that was made and not founded."""
         ...
 
-    async def open(self) -> Database:
-        """Open the database.
+    async def open(self, *, alone: bool = False) -> Database:
+        """Open the database; alone, while no other process has it open.
 
         Raises:
             InvalidError: there is none, or this process may not have it open.
             InternalError: its schema is another one.
+        """
+        ...
+
+    def require_sound(self) -> None:
+        """Refuse a database whose schema or guards are not exactly the declared ones.
+
+        Raises:
+            InvalidError: the message names the first thing that is wrong.
         """
         ...
 
@@ -113,9 +121,14 @@ class SQLiteFile:
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    async def open(self) -> Database:
+    async def open(self, *, alone: bool = False) -> Database:
         """Open the file."""
-        return await SQLiteDatabase.open(self.path)
+        return await SQLiteDatabase.open(self.path, alone=alone)
+
+    def require_sound(self) -> None:
+        """Refuse a file whose schema or guards are not exactly the declared ones."""
+        copies.keep_to_oneself(self.path)
+        soundness.require(self.path)
 
     def require_alone(self) -> None:
         """Refuse while another process has the file open."""

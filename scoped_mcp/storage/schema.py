@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alembic.util import CommandError
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from scoped_mcp.kernel.errors import InternalError, InvalidError
@@ -43,7 +44,7 @@ def require_current(raw: driver.Raw) -> None:
 
 def current(path: Path) -> str | None:
     """The revision of the file, or None where there is no schema."""
-    with _connection(path) as connection:
+    with unconfined(path) as connection:
         found = connection.exec_driver_sql(_HAS_REVISION).first()
         return None if found is None else str(connection.exec_driver_sql(_REVISION).scalar())
 
@@ -75,6 +76,24 @@ def upgrade(path: Path, revision: str = "head") -> None:
     _migrate(path, revisions.up, revision)
 
 
+def bring_up(path: Path) -> None:
+    """Bring a copy from elsewhere to this code's schema; one that has it is left as it is.
+
+    Raises:
+        InvalidError: it is no database of ours, damaged, or newer than this code.
+    """
+    try:
+        revision = current(path)
+        if revision not in {None, HEAD}:
+            upgrade(path)
+    except (DBAPIError, driver.dbapi.Error) as error:
+        message = f"the backup is damaged: {getattr(error, 'orig', error)}"
+        raise InvalidError(message, hint="restore from another backup") from error
+    if revision is None:
+        message = "the backup is no database of scoped-mcp"
+        raise InvalidError(message, hint="name a file that `scoped-mcp backup` made")
+
+
 def downgrade(path: Path, revision: str) -> None:
     """Bring the file back to an earlier revision; the trail is never dropped.
 
@@ -92,7 +111,7 @@ def _migrate(path: Path, move: Callable[[Config, str], None], revision: str) -> 
     """Alone on the file: keys off, guards down, move, guards up, keys checked, commit."""
     presence = Presence.enter(path, alone=True)
     try:
-        with _connection(path) as connection:
+        with unconfined(path) as connection:
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             _require_readable(connection)
@@ -115,7 +134,7 @@ def _migrate(path: Path, move: Callable[[Config, str], None], revision: str) -> 
 
 
 @contextlib.contextmanager
-def _connection(path: Path) -> Generator[Connection]:
+def unconfined(path: Path) -> Generator[Connection]:
     """A connection that may change the schema: no authoriser."""
     engine = create_engine(
         "sqlite://",

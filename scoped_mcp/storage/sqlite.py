@@ -26,7 +26,9 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
 from scoped_mcp.storage import driver
+from scoped_mcp.storage.commits import Commits
 from scoped_mcp.storage.connection import SQLiteConn
+from scoped_mcp.storage.ear import EVERY, Ear
 from scoped_mcp.storage.presence import Presence, unreachable
 from scoped_mcp.storage.schema import require_current
 from scoped_mcp.storage.watch import Watch
@@ -155,17 +157,23 @@ class SQLiteDatabase:
         self._task: asyncio.Task[None] | None = None
         self._data_version = 0
         self._company_until = 0.0
+        self._commits = Commits()
+        self._ear = Ear(path)
 
     @classmethod
-    async def open(cls, path: Path) -> SQLiteDatabase:
+    async def open(cls, path: Path, *, alone: bool = False) -> SQLiteDatabase:
         """Open an existing database whose schema is this code's.
+
+        Args:
+            path: Its file.
+            alone: Whether no other process may have it open meanwhile.
 
         Raises:
             InvalidError: there is no such file, its schema is another one, or a second process may
                 not open it with this version of SQLite.
         """
         _require_usable(path)
-        presence = Presence.enter(path)
+        presence = Presence.enter(path, alone=alone)
         self = cls(path, presence)
         try:
             for link in (self._writer, *self._readers):
@@ -183,6 +191,7 @@ class SQLiteDatabase:
         raw = _raw(self._writer)
         require_current(raw)
         self._look_for_company(raw)
+        self._alone = not driver.is_replicated(raw)
         self._watch.begin()  # behind the first read, which made -wal and -shm
 
     async def write(self, work: Callable[[Conn], T], *, beside: bool = False) -> T:  # noqa: ARG002 - one writer
@@ -204,15 +213,30 @@ class SQLiteDatabase:
         finally:
             self._idle.put_nowait(link)
 
+    async def changed(self, since: int = 0) -> int:
+        """Return once something was committed behind `since`; other processes' within 0.2 s."""
+        while not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    number = await self._commits.after(since)
+                if number is None:
+                    break
+                return number
+            if not self._closing and await self._ear.heard():
+                self._commits.tell()
+        raise _closing()
+
     async def close(self) -> None:
         """Finish what waits, then let go of the file."""
         self._closing = True
+        self._commits.close()
         self._wake.set()
         if self._task is not None:
             await self._task
         await self._shut()
 
     async def _shut(self) -> None:
+        await self._ear.close()
         for link in (self._writer, *self._readers):
             with contextlib.suppress(ValueError):  # never opened
                 await link.close()
@@ -232,6 +256,7 @@ class SQLiteDatabase:
                 results = [_Result(error=driver.translate(error))] * len(batch)
             for work, result in zip(batch, results, strict=True):
                 _settle(work.future, result)
+            self._commits.tell()
 
     def _batch(self, batch: list[_Work]) -> list[_Result]:
         """On the database's thread: all in one transaction, or each in its own."""

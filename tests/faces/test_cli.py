@@ -405,7 +405,7 @@ def test_a_broken_setting_is_named(root: Cli) -> None:
 @promise("cli.json")
 def test_every_command_takes_json_and_teaches() -> None:
     groups = {
-        "init": "", "demo": "", "serve": "", "call": "", "recover": "",
+        "init": "", "demo": "", "serve": "", "call": "", "recover": "", "backup": "", "restore": "",
         "token": "issue list revoke", "principal": "add list suspend resume",
         "session": "list revoke", "audit": "log verify", "db": "upgrade downgrade current",
     }  # fmt: skip

@@ -96,6 +96,16 @@ class Process:
         """Wait until it ends by itself; how."""
         return await asyncio.wait_for(self._process.wait(), BOUND)
 
+    async def tell(self, line: str) -> None:
+        """Say a line to it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        await self._process.stdin.drain()
+
+    def interrupt(self) -> None:
+        """SIGINT: it ends when it is ready to."""
+        self._process.send_signal(signal.SIGINT)
+
     async def kill(self) -> None:
         """SIGKILL: it has no time for anything."""
         self._process.kill()

@@ -230,3 +230,25 @@ async def test_what_this_account_may_not_write_is_named_before_any_call(
     assert told["hint"]
     assert not any(word in told["message"].lower() for word in ("sqlite", "errno", "traceback"))
     assert path.read_bytes() == before
+
+
+@promise("backup.whole")
+async def test_a_backup_that_the_disk_does_not_hold_is_named_and_leaves_nothing(
+    disk: Disk, place: Place
+) -> None:
+    for number in range(100):
+        asked = {"type": "note", "data": {"marker": str(number), "x": "x" * 20_000}}
+        await place.root.call("object.create", asked)
+    with pytest.raises(ScopedError) as refused:
+        Scoped.back_up(place.url, disk.folder / "b.db")
+    assert (refused.value.code, "full" in refused.value.message) == ("internal", True)
+    assert list(disk.folder.iterdir()) == []
+    whole = place.path.with_name("b.db")
+    Scoped.back_up(place.url, whole)
+    with pytest.raises(ScopedError) as refused:
+        await Scoped.restore(f"sqlite:///{disk.folder / 'scoped.db'}", whole)
+    assert (refused.value.code, "full" in refused.value.message) == ("internal", True)
+    assert list(disk.folder.iterdir()) == []
+    assert (await place.root.call("audit.verify"))["ok"]
+    disk.remount("size=16m")
+    assert await Scoped.restore(f"sqlite:///{disk.folder / 'scoped.db'}", whole)

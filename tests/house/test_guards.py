@@ -16,7 +16,7 @@ STEPS = [*REVISIONS, *REVISIONS[::-1]]
 
 
 def guarded(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    with schema._connection(path) as connection:
+    with schema.unconfined(path) as connection:
         return guards.present(connection), guards.declared(connection)
 
 
@@ -48,7 +48,7 @@ def test_guards_stand_after_every_step_down_and_up(database_path: Path) -> None:
 
 
 def test_a_guard_that_was_taken_away_comes_back(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         connection.exec_driver_sql("DROP TRIGGER guard_entries_update")
     schema.upgrade(database_path)
     present, declared = guarded(database_path)
@@ -70,7 +70,7 @@ def test_guards_can_be_derived_where_there_is_a_partial_index(tmp_path: Path) ->
     """Not today's schema: the derivation must say something, not stumble."""
     path = tmp_path / "partial.db"
     path.touch(0o600)
-    with schema._connection(path) as connection:
+    with schema.unconfined(path) as connection:
         connection.exec_driver_sql(
             "CREATE TABLE things (id INTEGER PRIMARY KEY, version INTEGER, entry INTEGER, x TEXT)"
         )

@@ -23,12 +23,15 @@ from mcp import MCPError
 from mcp_types import ResourceTemplateReference
 from sqlalchemy import select
 
+from scoped_mcp import ScopedError
 from scoped_mcp.faces.mcp import build
-from scoped_mcp.faces.mcp.resources import ADDRESSES, Address
+from scoped_mcp.faces.mcp.resources import ADDRESSES, Address, locate
 from scoped_mcp.kernel.ids import Id
 from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine import entity
+from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
+from scoped_mcp.spine.follow import Stream
 from scoped_mcp.storage.path import registry
 from tests.house.worlds import (
     EDGES,
@@ -230,6 +233,72 @@ def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str, seed: int
 ) -> None:
     asyncio.run(_live(steps, who, seed))
+
+
+async def _followed(worlds: Pair, who: str, ids: list[str]) -> list[Stream]:
+    """A stream a world of everything there is an address for, about these ids; the same in both."""
+    streams = [
+        world.scoped.follows.stream(world.tokens[who], Origin(face="mcp"))
+        for world in (worlds.quiet, worlds.busy)
+    ]
+    for address in ADDRESSES:
+        for one in _named(address, spread(ids, random.Random(0), len(ids))):  # noqa: S311
+            uri = address.uri.replace("{id}", one).replace("{n}", "1")
+            found = locate(uri)
+            assert found is not None
+            answers = [await _answered(s.open(uri, address.operation, found[1])) for s in streams]
+            assert answers[0] == answers[1], (who, uri)
+    return streams
+
+
+async def _answered(opening: Any) -> str:
+    try:
+        await opening
+    except ScopedError as error:
+        return f"{error} {error.entry}"
+    return "followed"
+
+
+async def _told(world: World, stream: Stream) -> tuple[list[str], Any, list[str]]:
+    """What is told once everything was looked at, how it ended, and what is still followed."""
+    hub = world.scoped.follows
+    await hub._pass((0, 0))
+    while hub._tasks:
+        await asyncio.wait(hub._tasks)
+    told, stream._pending = sorted(stream._pending), {}
+    return told, stream.ended, sorted(stream.follows)
+
+
+async def _watched(steps: list[tuple[bool, str, int]], who: str) -> None:
+    async with pair() as worlds:
+        ids = [one for some in (start().names.values(), *worlds.seen.values()) for one in some]
+        streams = await _followed(worlds, who, list(dict.fromkeys(ids)))
+        for unseen, name, how in steps:
+            if not (unseen and name in PUBLIC):
+                await worlds.act(WRITES[name], how, unseen=unseen, tries=6)
+            both = zip((worlds.quiet, worlds.busy), streams, strict=True)
+            quiet, busy = [await _told(world, stream) for world, stream in both]
+            assert quiet == busy, (who, name)
+            if unseen:
+                assert busy[0] == [], (who, name)
+
+
+@promise("subscription.unseen")
+@settings(max_examples=1, phases=[Phase.generate])
+@given(steps=STEPS, who=st.sampled_from(OBSERVERS))
+def test_nobody_is_told_of_what_they_may_not_see(
+    steps: list[tuple[bool, str, int]], who: str
+) -> None:
+    asyncio.run(_watched(steps, who))
+
+
+@pytest.mark.slow
+@settings(max_examples=15)
+@given(steps=STEPS, who=st.sampled_from(OBSERVERS))
+def test_nobody_is_told_of_what_they_may_not_see_however_much_happens(
+    steps: list[tuple[bool, str, int]], who: str
+) -> None:
+    asyncio.run(_watched(steps, who))
 
 
 async def test_every_write_can_be_done_unseen() -> None:

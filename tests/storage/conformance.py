@@ -46,6 +46,7 @@ notes = Table(
 )
 ALL = select(notes.c.text).order_by(notes.c.id)
 COUNT = select(func.count()).select_from(notes)
+QUIET = 0.3  # seconds in which every commit that there was has been told
 BOUND = 10.0  # seconds: a hang fails, it does not wait for ever
 
 
@@ -96,6 +97,16 @@ def raising(error: BaseException, before: str | None = None) -> Callable[[Conn],
         raise error
 
     return work
+
+
+async def settled(database: Database, seen: int = 0) -> int:
+    """The number behind which nothing is heard: what was committed so far has been told."""
+    while True:
+        try:
+            async with asyncio.timeout(QUIET):
+                seen = await database.changed(seen)
+        except TimeoutError:
+            return seen
 
 
 async def outcomes(*works: Any) -> list[Any]:
@@ -351,6 +362,76 @@ async def main(database):
         await outcomes(leaving)
         gate.open.set()
         assert await database.write(texts) == ["kept"]
+
+    # --- the signal
+
+    @promise("storage.changed")
+    async def test_who_waits_is_told_of_a_commit_and_not_before(self, database: Database) -> None:
+        seen = await settled(database)
+        waiting = asyncio.create_task(database.changed(seen))
+        await database.read(texts)
+        assert not waiting.done()
+        await database.write(note("a"))
+        (told,) = await outcomes(waiting)
+        assert told > seen
+        assert await database.read(texts) == ["a"]
+
+    async def test_what_was_committed_before_one_waits_is_told_at_once(
+        self, database: Database
+    ) -> None:
+        seen = await settled(database)
+        await database.write(note("a"))
+        (told,) = await outcomes(database.changed(seen))
+        assert told > seen
+        assert await outcomes(database.changed(), database.changed(seen)) == [told, told]
+
+    async def test_many_commits_are_one_answer(self, database: Database) -> None:
+        seen = await settled(database)
+        waiting = [asyncio.create_task(database.changed(seen)) for _ in range(200)]
+        await outcomes(*(database.write(note(f"n{i}")) for i in range(200)))
+        told = await outcomes(*waiting)
+        assert all(isinstance(number, int) and number > seen for number in told)
+        await settled(database, max(told))
+
+    @promise("storage.changed")
+    async def test_who_waits_is_told_of_the_commits_of_other_processes(self, place: Place) -> None:
+        database = await place.open()
+        try:
+            seen = await settled(database)
+            body = 'async def main(database):\n    await database.write(note("theirs"))\n'
+            other = asyncio.create_task(asyncio.to_thread(_run, place.script + body))
+            while await database.read(texts) == []:
+                (seen,) = await outcomes(database.changed(seen))
+            assert (await other).returncode == 0
+        finally:
+            await database.close()
+
+    async def test_what_other_processes_commit_while_nobody_waits_is_told_later(
+        self, place: Place
+    ) -> None:
+        database = await place.open()
+        try:
+            seen = await settled(database)
+            body = 'async def main(database):\n    await database.write(note("theirs"))\n'
+            assert (await asyncio.to_thread(_run, place.script + body)).returncode == 0
+            (told,) = await outcomes(database.changed(seen))
+            assert told > seen
+        finally:
+            await database.close()
+
+    async def test_a_work_that_failed_loses_no_waiter(self, database: Database) -> None:
+        seen = await settled(database)
+        waiting = asyncio.create_task(database.changed(seen))
+        await outcomes(database.write(raising(Boom())), database.write(note("a")))
+        (told,) = await outcomes(waiting)
+        assert told > seen
+
+    async def test_closing_ends_the_waiting(self, place: Place) -> None:
+        database = await place.open()
+        waiting = asyncio.create_task(database.changed(await settled(database)))
+        await asyncio.sleep(0)
+        results = await outcomes(database.close(), waiting, database.changed())
+        assert [type(r) for r in results[1:]] == [InternalError, InternalError]
 
     # --- closing
 

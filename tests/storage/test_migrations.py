@@ -17,6 +17,7 @@ from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError,
 from scoped_mcp.storage import driver, guards, revisions, schema
 from scoped_mcp.storage.metadata import STATE_COLUMNS, metadata
 from scoped_mcp.storage.presence import Presence
+from tests.conftest import FixedClock
 from tests.promises import promise
 
 REVISIONS = [script.revision for script in revisions.scripts().walk_revisions()][::-1]
@@ -42,13 +43,13 @@ def test_the_code_s_schema_is_the_newest_revision() -> None:
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
 def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         listed = connection.exec_driver_sql("PRAGMA table_list").fetchall()
         loose = {r.name for r in listed if r.schema == "main" and not r.strict}
         assert {n for n in loose if not n.startswith("sqlite_")} == {"alembic_version"}
@@ -66,7 +67,7 @@ def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> 
 
 @promise("readme.registration", "readme.trace")
 def test_state_tables_name_version_and_entry(database_path: Path) -> None:
-    with schema._connection(database_path) as connection:
+    with schema.unconfined(database_path) as connection:
         inspector = inspect(connection)
         for name, table in metadata.tables.items():
             if not set(table.columns.keys()).issuperset((*STATE_COLUMNS, "state")):
@@ -98,8 +99,35 @@ def test_a_database_of_any_revision_comes_to_the_newest(tmp_path: Path, revision
     assert schema.current(path) == revision
     schema.upgrade(path)
     assert schema.current(path) == schema.HEAD
-    with schema._connection(path) as connection:
+    with schema.unconfined(path) as connection:
         assert guards.present(connection) == guards.declared(connection)
+
+
+async def test_a_house_from_before_epochs_comes_up_with_its_credentials_at_work(
+    template: tuple[Path, str], database_path: Path
+) -> None:
+    """Versions that say nothing of an epoch are of the first one, and their rows say so."""
+    schema.downgrade(database_path, "0003")
+    before = everything(database_path)
+    assert not [sql for _, _, _, sql in before["sqlite_master"] if sql and "epoch" in sql]
+    contents = [bytes(row[2]) for row in before["version_contents"]]
+    assert not [content for content in contents if b'"epoch"' in content]
+    schema.upgrade(database_path)
+    with closing(sqlite3.connect(database_path)) as raw:
+        for table in ("organisations", "credentials"):
+            assert raw.execute(f"SELECT DISTINCT epoch FROM {table}").fetchall() == [(0,)]
+    async with Scoped.open(f"sqlite:///{database_path}", clock=FixedClock()) as scoped:
+        root = await scoped.session(template[1])
+        assert (await root.call("audit.verify"))["ok"]
+
+
+async def test_a_restored_house_does_not_go_below_its_epochs(database_path: Path) -> None:
+    """Older code knows none, and would let the dead credentials in again."""
+    await Scoped.begin_epoch(f"sqlite:///{database_path}")
+    before = everything(database_path)
+    with pytest.raises(ConflictError):
+        schema.downgrade(database_path, "0003")
+    assert everything(database_path) == before
 
 
 def test_coming_to_where_one_is_changes_nothing(database_path: Path) -> None:

@@ -15,6 +15,7 @@ import typer
 import scoped_mcp
 from scoped_mcp.faces.cli import (
     calling,
+    copies,
     demo,
     environments,
     founding,
@@ -51,6 +52,8 @@ app.command()(calling.call)
 app.add_typer(trail.app, name="audit")
 app.add_typer(schema.app, name="db")
 app.command()(founding.recover)
+app.command()(copies.backup)
+app.command()(copies.restore)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from scoped_mcp.kernel.errors import ScopedError
 
 UNAUTHENTICATED = -32001
-_HIDDEN = frozenset({Code.NOT_FOUND, Code.DENIED, Code.INVALID})
+HIDDEN = frozenset({Code.NOT_FOUND, Code.DENIED, Code.INVALID})
+"""Of an address these are one: nothing is there for the caller."""
 
 
 def result(content: dict[str, Any], *, is_error: bool = False) -> CallToolResult:
@@ -52,7 +53,7 @@ def protocol_error(error: ScopedError, uri: str | None = None) -> MCPError:
     """
     if error.code is Code.UNAUTHENTICATED:
         return MCPError(code=UNAUTHENTICATED, message=str(error))
-    if error.code in _HIDDEN:
+    if error.code in HIDDEN:
         return not_found(uri)
     return MCPError(code=INTERNAL_ERROR, message=str(error), data={"entry": error.entry})
 

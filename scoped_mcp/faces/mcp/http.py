@@ -1,7 +1,7 @@
 """HTTP: `/mcp` behind a bearer token, `/healthz` for all, `/metrics`; Host and Origin are checked.
 
-One request, one answer: no session and no stream is kept, so any worker can answer any request and
-a revoked token has nothing left open (ruling 66).
+One request, one answer: no session is kept, so any worker can answer any request (ruling 66). The
+one stream is the answer to `subscriptions/listen`, which looks at its credential again and again.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ async def serve_on(
         proxy_headers=False,  # or whoever calls could choose the source that failures count for
         timeout_graceful_shutdown=GRACE_SECONDS + 1,  # by then we have ended what is left
     )
-    server = _Server(config, ready)
+    server = _Server(config, ready, scoped.follows.stop)
     if stopper is not None:
         stopper(lambda: server.handle_exit(signal.SIGTERM, None))
     with _settled_memory():
@@ -210,9 +210,15 @@ class _Unable:
 class _Server(uvicorn.Server):
     """Uvicorn, that says when it is ready and returns when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[str], None] | None,
+        stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell."""
@@ -222,6 +228,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests end, then end them, before uvicorn does the same and complains of each."""
+        self._stopping()  # streams end by themselves, and say so
         tasks = self.server_state.tasks
         loop = asyncio.get_running_loop()
         end = loop.call_later(GRACE_SECONDS, lambda: [task.cancel() for task in tasks])

@@ -115,6 +115,15 @@ def operation_of(uri: str) -> str:
     return next((address.operation for address in ADDRESSES if address.uri == uri), "")
 
 
+def locate(uri: str) -> tuple[Address, dict[str, Any]] | None:
+    """The address that this is one of, and what its operation takes; None where it is of none."""
+    for address in ADDRESSES:
+        found = address.pattern.fullmatch(uri)
+        if found is not None:
+            return address, _arguments(found.groupdict())
+    return None
+
+
 class Reader:
     """Reads addresses and completes their ids, as whoever made the current request."""
 
@@ -127,11 +136,10 @@ class Reader:
         Raises:
             MCPError: nothing is there for this caller: absent, invisible and malformed are one.
         """
-        for address in ADDRESSES:
-            found = address.pattern.fullmatch(uri)
-            if found is not None:
-                return _contents(await self._view(address, _arguments(found.groupdict()), uri))
-        raise errors.not_found(uri)
+        located = locate(uri)
+        if located is None:
+            raise errors.not_found(uri)
+        return _contents(await self._view(*located, uri))
 
     async def complete(
         self,

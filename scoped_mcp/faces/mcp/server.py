@@ -22,6 +22,7 @@ from scoped_mcp.faces.mcp.credentials import BearerVerifier, Credentials
 from scoped_mcp.faces.mcp.external import ExternalIdentities
 from scoped_mcp.faces.mcp.metrics import Metrics
 from scoped_mcp.faces.mcp.prompts import prompts
+from scoped_mcp.faces.mcp.subscriptions import Subscriptions
 from scoped_mcp.faces.mcp.tools import Caller, OperationTool, operation_tools
 from scoped_mcp.kernel.errors import ScopedError
 
@@ -104,6 +105,8 @@ def face_of(scoped: Scoped, *, token: str | None = None) -> Face:
         server.add_prompt(prompt)
     server.add_completion_handler(reader.complete)
     _mend(server, tools, gate)
+    most = scoped.settings.limits.subscriptions + 1
+    Subscriptions(scoped.follows, credentials, most).hang(server, line=token is not None)
     return Face(server, credentials, metrics)
 
 

@@ -16,6 +16,7 @@ from scoped_mcp.layers.audit.model import (
     VerifyView,
 )
 from scoped_mcp.layers.audit.operations import get, list_, verify
+from scoped_mcp.layers.audit.store import require
 
 __all__ = [
     "EntryView",
@@ -28,5 +29,6 @@ __all__ = [
     "VerifyView",
     "get",
     "list_",
+    "require",
     "verify",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index
 
 from scoped_mcp.storage.metadata import ref, state_table
-from scoped_mcp.storage.types import Flag, Words
+from scoped_mcp.storage.types import Flag, Key, Words
 
 principals = state_table(
     "principals",
@@ -28,6 +28,7 @@ credentials = state_table(
     Index("ix_credentials_principal", "principal"),
     Column("external", Words),
     ref("environment", nullable=True),
+    Column("epoch", Key, nullable=False, server_default="0"),
     Index("ix_credentials_parent", "parent"),
     Index("ix_credentials_external", "external"),
     Index("ix_credentials_environment", "environment", "state"),

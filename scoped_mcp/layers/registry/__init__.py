@@ -5,6 +5,7 @@ operations are registered at start-up from their declarations; a running server 
 """
 
 from scoped_mcp.layers.registry.model import (
+    BeginEpoch,
     DeclaredOperation,
     GetRegistration,
     Kind,
@@ -17,8 +18,10 @@ from scoped_mcp.layers.registry.model import (
 )
 from scoped_mcp.layers.registry.operations import register
 from scoped_mcp.layers.registry.store import house_of, unregistered
+from scoped_mcp.layers.registry.tables import organisations
 
 __all__ = [
+    "BeginEpoch",
     "DeclaredOperation",
     "GetRegistration",
     "Kind",
@@ -29,6 +32,7 @@ __all__ = [
     "Registration",
     "SetLifecycle",
     "house_of",
+    "organisations",
     "register",
     "unregistered",
 ]

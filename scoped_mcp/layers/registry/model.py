@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from scoped_mcp.kernel.ids import AnyId, KindId, OperationId, OrganisationId, PrincipalId, ScopeId
 from scoped_mcp.kernel.text import Name
@@ -23,14 +24,32 @@ class Lifecycle(StrEnum):
     ARCHIVED = "archived"
 
 
+class Head(BaseModel):
+    """Where a chain ended: the position and hash of its last entry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int
+    hash: str
+
+
 class Organisation(Entity):
-    """One organisation is one database; this names its own principal and its root scope."""
+    """One organisation is one database; this names its own principal and its root scope.
+
+    Attributes:
+        epoch: How often it was restored from a copy: credentials of another epoch are dead
+            (ruling 24). A database that never was says nothing of it, as older code expects.
+        continues: The head of the chain from which this epoch goes on.
+    """
 
     KIND: ClassVar[str] = "organisation"
+    AUTHORITY: ClassVar[bool] = True
 
     id: OrganisationId
     house: PrincipalId
     root: ScopeId
+    epoch: int = Field(default=0, exclude_if=operator.not_)
+    continues: Head | None = Field(default=None, exclude_if=operator.not_)
 
 
 class Kind(Entity):
@@ -55,6 +74,28 @@ class DeclaredOperation(Entity):
     toolset: str
     lifecycle: Lifecycle = Lifecycle.ACTIVE
     tags: tuple[str, ...] = ()
+
+
+class EpochView(View):
+    """A new epoch, and the head of the chain from which it goes on."""
+
+    epoch: int
+    seq: int
+    head: str
+
+
+class BeginEpoch(Command[EpochView]):
+    """Say that this database is a restored copy: every credential in it is dead from now on.
+
+    `seq` and `head` name the end of its chain, as it was verified. Enrolment is open again for
+    everybody (ruling 24).
+    """
+
+    seq: int = Field(ge=1)
+    head: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    example: ClassVar[dict[str, Any]] = {"seq": 1, "head": "0" * 64}
+    traced: ClassVar[frozenset[str]] = frozenset({"seq", "head"})
 
 
 class Registered(View):

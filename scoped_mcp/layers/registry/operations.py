@@ -10,11 +10,14 @@ from scoped_mcp.kernel.ids import KindId, OperationId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.registry import logic, store
 from scoped_mcp.layers.registry.model import (
+    BeginEpoch,
     DeclaredOperation,
+    EpochView,
     FindRegistration,
     GetRegistration,
     Kind,
     ListRegistrations,
+    Organisation,
     Registered,
     RegisterKinds,
     Registration,
@@ -54,6 +57,29 @@ def register(_cmd: RegisterKinds, tx: WriteTx) -> Registered:
             )
         )
     return Registered(registered=len(new_kinds) + len(new_operations))
+
+
+@handles(
+    BeginEpoch,
+    name="house.begin_epoch",
+    title="Begin a new epoch",
+    effect=Effect.REVOKE,
+    scope="root",
+    writes={Organisation: Access.NONE},
+    tool=False,
+)
+def begin_epoch(cmd: BeginEpoch, tx: WriteTx) -> EpochView:
+    """One change, whatever the number of credentials: step 1 refuses those of another epoch.
+
+    The head is the one that was verified, or somebody has written since.
+    """
+    head = store.head(tx)
+    if (cmd.seq, cmd.head) != (head.seq, head.hash):
+        message = "the trail went on while it was being verified"
+        raise ConflictError(message, hint="stop whatever writes to this database, and try again")
+    before = tx.get_known(Organisation, tx.house.organisation)
+    after = tx.put(before.but(epoch=before.epoch + 1, continues=head), event="restored")
+    return EpochView(epoch=after.epoch, seq=head.seq, head=head.hash)
 
 
 @handles(

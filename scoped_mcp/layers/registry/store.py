@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import ColumnElement, bindparam, select, true  # noqa: TID251 - the registry is read before any caller is
 
 from scoped_mcp.kernel.ids import OrganisationId
-from scoped_mcp.layers.registry.model import DeclaredOperation, Kind, Organisation
+from scoped_mcp.layers.registry.model import DeclaredOperation, Head, Kind, Organisation
 from scoped_mcp.layers.registry.tables import kinds, operations, organisations
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Access, catalogue
 from scoped_mcp.spine.ports import decides, filters
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.path import entries, registry
+from scoped_mcp.storage.path import chain_heads, entries, registry
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -32,6 +32,7 @@ _REGISTRATION = (
     .where(registry.c.public_id == bindparam("public_id"))
 )
 _URN = select(registry.c.public_id).where(registry.c.urn == bindparam("urn"))
+_HEAD = select(chain_heads.c.seq, chain_heads.c.hash)
 _KINDS = select(kinds.c.name)
 _OPERATIONS = select(operations.c.name)
 
@@ -53,6 +54,12 @@ def missing(rows: Any) -> tuple[set[str], set[str]]:  # noqa: ANN401 - anything 
 def unregistered(conn: Conn) -> bool:
     """Whether this code declares what the registry lacks."""
     return any(missing(conn))
+
+
+def head(tx: ReadTx) -> Head:
+    """The end of the chain behind which this transaction writes."""
+    row = tx.row(_HEAD)
+    return Head(seq=row.seq, hash=row.hash.hex())
 
 
 def named(tx: ReadTx, urn: str) -> str | None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Column, Index
 
 from scoped_mcp.storage.metadata import ref, state_table
-from scoped_mcp.storage.types import Words
+from scoped_mcp.storage.types import Key, Words
 
-organisations = state_table("organisations", ref("house"), ref("root"))
+organisations = state_table(
+    "organisations",
+    ref("house"),
+    ref("root"),
+    Column("epoch", Key, nullable=False, server_default="0"),
+)
 
 kinds = state_table(
     "kinds",

@@ -24,6 +24,7 @@ from scoped_mcp.layers.tenancy.model import (
     ShareObject,
     UnshareObject,
 )
+from scoped_mcp.layers.tenancy.operations.founding import who_recovers
 from scoped_mcp.layers.tenancy.operations.scopes import member_views, require_open, require_own
 from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.layers.tenancy.store import (
@@ -73,4 +74,5 @@ __all__ = [
     "scopes",
     "seats_inside",
     "standing_of",
+    "who_recovers",
 ]

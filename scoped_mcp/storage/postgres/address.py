@@ -69,11 +69,21 @@ class Address:
         return cls(conninfo, schema, clear)
 
     @property
+    def database(self) -> str:
+        """The name of the database in which the schema is."""
+        return str(conninfo_to_dict(self.conninfo).get("dbname", ""))
+
+    @property
     def identity(self) -> str:
         """A short name of this place, the same in every process: for the file of its key."""
         known = conninfo_to_dict(self.conninfo)
         where = [str(known.get(name, "")) for name in ("host", "hostaddr", "port", "dbname")]
         return hashlib.sha256("\0".join([*where, self.schema]).encode()).hexdigest()[:16]
+
+    @property
+    def channel(self) -> str:
+        """The channel on which commits in this schema are told of."""
+        return f"scoped_mcp_{self.lock('changes') & 0xFFFFFFFF:08x}"
 
     def lock(self, purpose: str) -> int:
         """The number of an advisory lock of this schema."""

@@ -6,7 +6,6 @@ statement that is waited for costs a round trip.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
@@ -24,23 +23,10 @@ if TYPE_CHECKING:
 
 Raw = "Connection[tuple[Any, ...]]"
 DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
-CHANNEL = "scoped_mcp_changes"
 _NUMBER = "SELECT nextval('entry_numbers')"
-_TELL = f"SELECT pg_notify('{CHANNEL}', current_schema())"
 
 
-@dataclass
-class _Plan(Plan):
-    """A statement ready for psycopg.
-
-    Attributes:
-        returns: Whether an insert answers with the key that the table made.
-    """
-
-    returns: bool = False
-
-
-_plans: WeakKeyDictionary[Any, dict[tuple[str, ...], _Plan | None]] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Any, dict[tuple[str, ...], Plan]] = WeakKeyDictionary()
 
 
 def settle(raw: Connection[Any]) -> None:
@@ -101,10 +87,6 @@ class PostgresConn:
         while True:
             yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])
 
-    def tell(self) -> None:
-        """A notification goes out with the commit."""
-        self._raw.execute(_TELL)
-
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         self._raw.execute(f"SAVEPOINT {name}")
@@ -118,33 +100,19 @@ class PostgresConn:
         self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}")
         self._raw.execute(f"RELEASE SAVEPOINT {name}")
 
-    def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[_Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
+    def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
         plans = _plans.setdefault(statement, {})
         names = tuple(values)
         if names not in plans:
             plans[names] = _compile(statement, names)
         plan = plans[names]
-        if plan is None:  # `IN` lists differ from call to call
-            plan = _expand(statement.params(**values))
-            values = NOTHING
         return plan, self._raw.execute(plan.sql, plan.parameters(values))
 
 
-def _compile(statement: Any, names: tuple[str, ...]) -> _Plan | None:  # noqa: ANN401 - any statement
+def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement
     keys = list(names) if getattr(statement, "is_insert", False) else None
-    compiled = statement.compile(dialect=DIALECT, column_keys=keys)
-    if any(bind.expanding for bind in compiled.binds.values()):
-        return None
-    return _plan(compiled)
-
-
-def _expand(statement: Any) -> _Plan:  # noqa: ANN401 - any statement
-    options = {"render_postcompile": True}
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs=options)
-    return _plan(compiled, compiled.params)
-
-
-def _plan(compiled: Any, known: Mapping[str, Any] = NOTHING) -> _Plan:  # noqa: ANN401 - SQLAlchemy's
-    fixed = {name: b.value for name, b in compiled.binds.items() if not b.required} | dict(known)
-    returns = bool(getattr(compiled, "effective_returning", None))
-    return _Plan(str(compiled), tuple(compiled.positiontup or ()), fixed, returns=returns)
+    plan = Plan.of(statement, DIALECT, keys)
+    if plan is None:
+        message = "a list that differs from call to call is for `storage.among`"
+        raise TypeError(message)
+    return plan

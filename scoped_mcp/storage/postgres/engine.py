@@ -27,9 +27,11 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage.commits import Commits
 from scoped_mcp.storage.connection import AgainError
 from scoped_mcp.storage.postgres import trouble
 from scoped_mcp.storage.postgres.connection import PostgresConn, settle
+from scoped_mcp.storage.postgres.ear import Ear
 from scoped_mcp.storage.postgres.roles import act_as_app
 from scoped_mcp.storage.postgres.schema import Presence, require_current
 
@@ -95,19 +97,26 @@ class PostgresDatabase:
         self._running = 0
         self._alone = False
         self._closing = False
+        self._commits = Commits()
+        self._ear = Ear(address, self._commits)
+        self._tell = f"NOTIFY {address.channel}".encode()
         self._idle = asyncio.Event()
         self._idle.set()
         self._reading = 0
 
     @classmethod
-    async def open(cls, address: Address) -> PostgresDatabase:
+    async def open(cls, address: Address, *, alone: bool = False) -> PostgresDatabase:
         """Open an existing database whose schema is this code's.
+
+        Args:
+            address: Where it is.
+            alone: Whether no other process may have it open meanwhile.
 
         Raises:
             InvalidError: there is no such schema, or the role could get past what guards it.
             InternalError: its schema is another revision, or it cannot be reached.
         """
-        presence = await asyncio.to_thread(Presence.enter, address)
+        presence = await asyncio.to_thread(Presence.enter, address, alone=alone)
         self = cls(address, presence)
         try:
             await asyncio.to_thread(self._pool.open, wait=True, timeout=WAIT_SECONDS)
@@ -136,13 +145,24 @@ class PostgresDatabase:
         running.add_done_callback(lambda _: self._looked())
         return cast("T", await asyncio.shield(running))
 
+    async def changed(self, since: int = 0) -> int:
+        """Return once something was committed behind `since`, by this process or another."""
+        if not self._closing:
+            async with self._ear.open():
+                number = await self._commits.after(since)
+            if number is not None:
+                return number
+        raise _closing()
+
     async def close(self) -> None:
         """Finish what waits, then let go of the database."""
         self._closing = True
+        self._commits.close()
         await self._idle.wait()
         await self._shut()
 
     async def _shut(self) -> None:
+        await self._ear.close()
         await asyncio.to_thread(self._pool.close)
         self._writers.shutdown(wait=False)
         self._readers.shutdown(wait=False)
@@ -187,6 +207,7 @@ class PostgresDatabase:
             work.future.set_exception(error)
         else:
             work.future.set_result(done.result())
+            self._commits.tell()
         self._pump()
 
     # --- on a thread
@@ -224,6 +245,7 @@ class PostgresDatabase:
                         raw, pipeline, now=now, alone=not work.beside, number=number
                     )
                     value = work.run(conn)
+                    raw.execute(self._tell)
                     committing = True
                     ended = raw.execute("COMMIT")
                     pipeline.sync()

@@ -41,9 +41,13 @@ class PostgresSchema:
         """Take back a schema that was made and not founded."""
         schema.drop(self.address)
 
-    async def open(self) -> Database:
+    async def open(self, *, alone: bool = False) -> Database:
         """Open the schema."""
-        return await PostgresDatabase.open(self.address)
+        return await PostgresDatabase.open(self.address, alone=alone)
+
+    def require_sound(self) -> None:
+        """Refuse a schema that differs from one that is made anew."""
+        schema.require_sound(self.address)
 
     def require_alone(self) -> None:
         """Refuse while another process has the schema open."""

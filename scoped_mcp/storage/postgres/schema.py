@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import psycopg
@@ -13,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import revisions
-from scoped_mcp.storage.postgres import guards, roles, trouble
+from scoped_mcp.storage.postgres import guards, roles, soundness, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -47,17 +48,21 @@ class Presence:
         """
         raw = _connect(address)
         try:
-            if _revision(raw, address) is None:
-                raise _absent(address)
-            how = "" if alone else "_shared"
-            asked = f"SELECT pg_try_advisory_lock{how}({address.lock('presence')})"
-            if not cast("Any", raw.execute(asked).fetchone())[0]:
-                message = "another process has the database open"
-                raise InvalidError(message, hint="stop the other process first", retry=True)
+            cls._claim(raw, address, alone=alone)
         except BaseException as error:
             raw.close()
             raise trouble.translate(error) from error
         return cls(raw)
+
+    @staticmethod
+    def _claim(raw: Connection[Any], address: Address, *, alone: bool) -> None:
+        if _revision(raw, address) is None:
+            raise _absent(address)
+        how = "" if alone else "_shared"
+        asked = f"SELECT pg_try_advisory_lock{how}({address.lock('presence')})"
+        if not cast("Any", raw.execute(asked.encode()).fetchone())[0]:
+            message = "another process has the database open"
+            raise InvalidError(message, hint="stop the other process first", retry=True)
 
     def leave(self) -> None:
         """Let go of the lock."""
@@ -89,22 +94,16 @@ def create(address: Address) -> None:
     with _owner(address, own=False) as raw:
         roles.provide(raw)
         with _inspected(raw) as connection, _transaction(raw):
-            name = sql.Identifier(address.schema)
             if raw.execute(_HAS_TABLES, [address.schema]).fetchone() is not None:
                 message = f"the schema `{address.schema}` is in use"
                 hint = "name another with ?schema=NAME in the URL, or use this one as it is"
                 raise InvalidError(message, hint=hint)
             try:
-                if raw.execute(_HAS_SCHEMA, [address.schema]).fetchone() is None:
-                    raw.execute(sql.SQL("CREATE SCHEMA {}").format(name))
-                words = sql.SQL("ALTER SCHEMA {} OWNER TO {}")
-                raw.execute(words.format(name, sql.Identifier(roles.OWNER)))
+                _found(raw, connection, address)
             except errors.InsufficientPrivilege as error:
                 message = "this role may not make a schema in the database"
                 hint = "GRANT CREATE ON DATABASE … TO it, or create the schema for it"
                 raise InvalidError(message, hint=hint) from error
-            roles.act_as_owner(raw)
-            _move(raw, connection, address, revisions.up, "head")
 
 
 def drop(address: Address) -> None:
@@ -137,6 +136,35 @@ def downgrade(address: Address, revision: str) -> None:
     revisions.require_above_base(revision)
     revisions.require_known(revision)
     _migrate(address, revisions.down, revision)
+
+
+def require_sound(address: Address) -> None:
+    """Refuse a schema that is not exactly what this code makes, in any of its parts.
+
+    Raises:
+        InvalidError: the message names the first thing that is wrong.
+    """
+    measure = replace(address, schema=soundness.MEASURE)
+    with _owner(address, own=False) as raw, _inspected(raw) as connection:
+        raw.execute("BEGIN")
+        try:
+            soundness.absent(raw)
+            _found(raw, connection, measure)
+            soundness.require_same(raw, address.schema)
+        finally:
+            raw.execute("ROLLBACK")
+
+
+def _found(raw: Connection[Any], connection: Inspected, address: Address) -> None:
+    """Make the schema and everything in it, whose owner serves nobody."""
+    name = sql.Identifier(address.schema)
+    if raw.execute(_HAS_SCHEMA, [address.schema]).fetchone() is None:
+        raw.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+    words = sql.SQL("ALTER SCHEMA {} OWNER TO {}")
+    raw.execute(words.format(name, sql.Identifier(roles.OWNER)))
+    roles.act_as_owner(raw)
+    raw.execute(sql.SQL("SET search_path = {}, pg_catalog").format(name))
+    _move(raw, connection, address, revisions.up, "head")
 
 
 def _migrate(address: Address, move: Callable[[Config, str], None], revision: str) -> None:

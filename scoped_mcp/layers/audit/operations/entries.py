@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     effect=Effect.READ,
     needs={"about": Access.NONE, "principal": Access.NONE, "session": Access.NONE},
     pooled=True,
+    trail=True,
 )
 def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     """Only what the caller may see, newest first. What it may not see is as if it were absent."""
@@ -56,6 +57,7 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     effect=Effect.READ,
     needs={"id": Access.READ},
     toolset="audit",
+    trail=True,
 )
 def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     """What was asked is for its actor and sponsors; its place in the chain for auditors.

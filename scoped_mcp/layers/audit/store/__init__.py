@@ -17,7 +17,7 @@ from scoped_mcp.layers.audit.store.follows import (
     open_follows,
     over,
 )
-from scoped_mcp.layers.audit.store.verify import Finding, verify
+from scoped_mcp.layers.audit.store.verify import Finding, require, verify
 
 __all__ = [
     "Finding",
@@ -31,6 +31,7 @@ __all__ = [
     "open_follows",
     "over",
     "page",
+    "require",
     "sees_all",
     "sponsors_of",
     "verify",

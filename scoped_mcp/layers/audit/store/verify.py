@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import bindparam, func, select  # noqa: TID251 - verification reads every row
 
 from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.errors import InvalidError, Outcome
 from scoped_mcp.kernel.ids import parse_urn
 from scoped_mcp.spine import entity, trace
 from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 CHUNK = 500
 ERASES = "object.erase"
 """The one operation whose entries explain why content is gone (ruling 49)."""
+EPOCH = "house.begin_epoch"
+"""The operation whose entry names the head that a restored copy goes on from."""
 _ENTRIES = (
     select(entries)
     .where(entries.c.chain == trace.CHAIN, entries.c.seq > bindparam("after"))
@@ -173,6 +176,8 @@ class _Verifier:
             if getattr(row, name) != value:
                 detail = f"its column {name} is not what its bytes say"
                 raise Finding(row.seq, "edited", detail, row.public_id)
+        if body["operation"] == EPOCH and body["outcome"] == Outcome.DONE:
+            self.continues(row, body)
         self.changes(row, body)
         self.counted.entries += 1
         self.counted.head = row.hash
@@ -180,6 +185,13 @@ class _Verifier:
         if body["authority"]:
             self.counted.authority = row.seq
         return bytes(row.hash)
+
+    def continues(self, row: Any, body: dict[str, Any]) -> None:  # noqa: ANN401 - a row
+        """1: the first entry of a restored copy names the head that it goes on from (ruling 24)."""
+        asked = body["asked"]
+        if (asked["seq"], asked["head"]) != (row.seq - 1, body["prev"]):
+            detail = "it does not continue from the head that it names"
+            raise Finding(row.seq, "edited", detail, row.public_id)
 
     def changes(self, row: Any, body: dict[str, Any]) -> None:  # noqa: ANN401 - a row
         """2: exactly the versions that the entry names, each with its digest."""
@@ -300,3 +312,17 @@ def verify(
         detail = f"it cannot be read: {type(error).__name__}"
         return verifier.counted, Finding(verifier.counted.entries + 1, "edited", detail)
     return verifier.counted, None
+
+
+def require(rows: Any) -> Counted:  # noqa: ANN401 - anything with `rows`
+    """Verify the whole database before there is anybody to ask for it: a copy that was restored.
+
+    Raises:
+        InvalidError: the message names the first bad entry and what is wrong with it.
+    """
+    counted, finding = verify(rows)
+    if finding is None:
+        return counted
+    named = "" if finding.public_id is None else f" ({finding.public_id})"
+    message = f"entry {finding.seq}{named} is bad ({finding.problem}): {finding.detail}"
+    raise InvalidError(message, hint="restore from another backup")

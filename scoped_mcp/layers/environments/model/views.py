@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from scoped_mcp.layers.tenancy import MemberView
 from scoped_mcp.spine.declare import View
@@ -18,6 +19,8 @@ class ImportView(View):
 
 class EnvironmentView(View):
     """An environment: `objects` counts what is inside; `current` says that you work in it."""
+
+    fleeting: ClassVar[frozenset[str]] = frozenset({"expires_at"})
 
     id: str
     urn: str

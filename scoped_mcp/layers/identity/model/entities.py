@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -124,6 +125,7 @@ class Credential(Entity):
         verifier: Salt and SHA-256 of the secret, as hexadecimal text.
         external: For an external identity, which one: the mapping is the credential (ruling 10).
         environment: The one environment it is pinned to.
+        epoch: In which epoch of the organisation it was issued; dead in any other (ruling 24).
     """
 
     KIND: ClassVar[str] = "credential"
@@ -140,6 +142,7 @@ class Credential(Entity):
     read_only: bool = False
     environment: EnvironmentId | None = None
     issuer: PrincipalId | None = None
+    epoch: int = Field(default=0, exclude_if=operator.not_)
 
 
 class Session(Entity):

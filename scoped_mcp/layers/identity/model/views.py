@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from pydantic import JsonValue
 
@@ -133,6 +134,8 @@ class Recovered(View):
 
 class EnvironmentRef(View):
     """The environment in which one works; `state` tells what happened to it."""
+
+    fleeting: ClassVar[frozenset[str]] = frozenset({"expires_at"})
 
     id: str
     name: str

@@ -45,8 +45,18 @@ def mint(tx: WriteTx, credential: Credential) -> tuple[Credential, str]:
     """Put a credential with a fresh secret; the token is returned once and never stored."""
     secret = logic.secret_of(tx.random(logic.SECRET_BYTES))
     verifier = logic.verifier_of(secret, tx.random(logic.SALT_BYTES))
-    put = tx.put(credential.but(verifier=verifier), event="issued")
+    put = _of_now(tx, credential.but(verifier=verifier), "issued")
     return put, logic.token_of(put.id, secret)
+
+
+def put_link(tx: WriteTx, credential: Credential) -> Credential:
+    """Put a credential that an external identity is; it has no secret."""
+    return _of_now(tx, credential, "linked")
+
+
+def _of_now(tx: WriteTx, credential: Credential, event: str) -> Credential:
+    """INVARIANT: one that came about in any other way would be of the first epoch, and dead."""
+    return tx.put(credential.but(epoch=store.epoch(tx)), event=event)
 
 
 def token_view(tx: ReadTx, one: Credential) -> TokenView:
@@ -66,7 +76,7 @@ def token_view(tx: ReadTx, one: Credential) -> TokenView:
 
 
 def _state(tx: ReadTx, one: Credential) -> str:
-    if one.state is CredentialState.REVOKED:
+    if one.state is CredentialState.REVOKED or one.epoch != store.epoch(tx):
         return "revoked"
     if one.expires_at <= tx.now:
         return "expired"

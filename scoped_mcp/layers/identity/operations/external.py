@@ -17,6 +17,7 @@ from scoped_mcp.layers.identity.model import (
 )
 from scoped_mcp.layers.identity.operations.credentials import (
     expiry,
+    put_link,
     require_enrolable,
     require_held,
     token_view,
@@ -85,7 +86,7 @@ def link(cmd: LinkIdentity, tx: WriteTx) -> TokenView:
         read_only=cmd.read_only,
         issuer=tx.caller.principal,
     )
-    return token_view(tx, tx.put(credential, event="linked"))
+    return token_view(tx, put_link(tx, credential))
 
 
 @handles(
@@ -117,4 +118,4 @@ def enrol(cmd: EnrolExternal, tx: WriteTx) -> TokenView:
         expires_at=expiry(tx, tx.limits.token_seconds, tx.limits.token_seconds, None),
         issuer=PrincipalId(tx.house.principal),
     )
-    return token_view(tx, tx.put(credential, event="linked"))
+    return token_view(tx, put_link(tx, credential))

@@ -1,6 +1,7 @@
 """Queries of identity: who acts, who answers for whom, and who may see them."""
 
 from scoped_mcp.layers.identity.store.access import instance_admin
+from scoped_mcp.layers.identity.store.callers import linked
 from scoped_mcp.layers.identity.store.facts import (
     acting,
     alive,
@@ -11,9 +12,9 @@ from scoped_mcp.layers.identity.store.facts import (
     edge,
     ended,
     enrolled,
+    epoch,
     heirs_of,
     is_agent,
-    linked,
     live_credentials,
     live_delegates,
     neighbours,
@@ -35,6 +36,7 @@ __all__ = [
     "edge",
     "ended",
     "enrolled",
+    "epoch",
     "heirs_of",
     "instance_admin",
     "is_agent",

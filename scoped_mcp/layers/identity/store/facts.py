@@ -1,16 +1,13 @@
-"""Queries of identity, and step 1 of the path: a token becomes a caller."""
+"""Queries of identity: who answers for whom, and what works now."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read before they are known
 
 from scoped_mcp.kernel.clock import moment, stamp
-from scoped_mcp.kernel.errors import UnauthenticatedError
-from scoped_mcp.kernel.ids import SessionId
 from scoped_mcp.layers.identity import logic
 from scoped_mcp.layers.identity.model import (
     Credential,
@@ -21,8 +18,8 @@ from scoped_mcp.layers.identity.model import (
     Session,
 )
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
+from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.caller import Caller, External, Origin
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, registry
@@ -32,8 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scoped_mcp.kernel.ids import EnvironmentId
-    from scoped_mcp.spine.caller import Proof
-    from scoped_mcp.spine.tx import ReadTx, WriteTx
+    from scoped_mcp.spine.tx import ReadTx
 
 for _kind, _table in (
     (Principal, principals),
@@ -43,28 +39,23 @@ for _kind, _table in (
 ):
     entity.bind(_kind, _table)
 
-_SESSION = (
-    select(sessions.c.id, registry.c.public_id)
-    .join_from(sessions, registry, registry.c.id == sessions.c.id)
-    .where(sessions.c.credential == bindparam("credential"))
-)
+_EPOCH = select(organisations.c.epoch)
+OF_NOW = credentials.c.epoch == _EPOCH.scalar_subquery()
+"""Credentials of another epoch are dead (ruling 24)."""
+_SESSION = select(sessions.c.id).where(sessions.c.credential == bindparam("credential"))
 _LIVE = (
     everything(Credential)
     .where(credentials.c.principal == bindparam("principal"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+    .where(OF_NOW)
 )
 _PINNED = (
     everything(Credential)
     .where(credentials.c.environment == bindparam("environment"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+    .where(OF_NOW)
     .order_by(credentials.c.id)
     .limit(bindparam("limit"))
-)
-_EXTERNAL = (
-    everything(Credential)
-    .where(credentials.c.external == bindparam("external"))
-    .where(credentials.c.state == CredentialState.LIVE.value)
-    .order_by(credentials.c.id.desc())
 )
 _SPONSORED = everything(Principal).where(principals.c.sponsor == bindparam("sponsor"))
 _NAMED = (
@@ -99,55 +90,34 @@ _TO = (
 _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 
 
-def authenticate(tx: ReadTx, proof: Proof) -> Caller:
-    """A proof becomes a caller, or nobody. Same work and same words whatever is wrong.
-
-    1. the token has the shape of one, and its secret matches the stored verifier; or a face has
-       verified an external identity that is linked to a principal
-    2. the credential, and every one above it, is live and unexpired
-    3. the principal, and every sponsor above it up to the first user, is active
-
-    Raises:
-        UnauthenticatedError: one of these does not hold.
-    """
-    credential = _proven(tx, proof) if isinstance(proof, str) else linked(tx, proof)  # 1
-    if credential is None or not alive(tx, credential):  # 2, 3
-        message = "the credential is missing, wrong, expired or revoked"
-        raise UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
-    caller = _caller(tx, credential)
-    if isinstance(proof, External) and proof.expires_at < credential.expires_at:
-        return replace(caller, expires_at=proof.expires_at)
-    return caller
-
-
-def _proven(tx: ReadTx, token: str) -> Credential | None:
-    found = logic.split(token)
-    public_id, secret = found if found is not None else ("", "")
-    credential = None if found is None else tx.peek(Credential, public_id)
-    verifier = credential.verifier if credential and credential.verifier else logic.NO_VERIFIER
-    return credential if logic.matches(secret, verifier) else None
-
-
-def linked(tx: ReadTx, proof: External) -> Credential | None:
-    """The unrevoked credential that an external identity is (ruling 10)."""
-    if proof.expires_at <= tx.now:
-        return None
-    name = logic.external_name(proof.issuer, proof.subject)
-    found = tx.entities(Credential, _EXTERNAL, {"external": name})
-    return found[0] if found else None
+def epoch(tx: ReadTx) -> int:
+    """How often this database was restored; credentials of another epoch are dead (ruling 24)."""
+    return tx.memo("epoch", lambda: int(tx.row(_EPOCH).epoch))
 
 
 def alive(tx: ReadTx, credential: Credential) -> bool:
     """Whether a credential works now: its lifeline is computed, never copied (ruling 4)."""
-    link: Credential | None = credential
-    while link is not None:
-        if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
+    for link in _lifeline(tx, credential):
+        if not _holds(tx, link):
             return False
         principal = tx.peek(Principal, link.principal)
         if principal is None or not acting(tx, principal):
             return False
-        link = None if link.parent is None else tx.peek(Credential, link.parent)
     return True
+
+
+def _lifeline(tx: ReadTx, credential: Credential) -> Iterator[Credential]:
+    """A credential and every one above it."""
+    link: Credential | None = credential
+    while link is not None:
+        yield link
+        link = None if link.parent is None else tx.peek(Credential, link.parent)
+
+
+def _holds(tx: ReadTx, one: Credential) -> bool:
+    """Whether a credential by itself is unrevoked, unexpired and of this epoch."""
+    unrevoked = one.state is CredentialState.LIVE and one.epoch == epoch(tx)
+    return unrevoked and one.expires_at > tx.now
 
 
 def acting(tx: ReadTx, principal: Principal) -> bool:
@@ -183,47 +153,8 @@ def delegators(principal: Principal, above: list[Principal]) -> list[Principal]:
     return found
 
 
-def _caller(tx: ReadTx, credential: Credential) -> Caller:
-    principal = tx.get_known(Principal, credential.principal)
-    above = list(sponsors(tx, principal))
-    key, credential_key = tx.known_key(principal.id), tx.known_key(credential.id)
-    session = tx.row(_SESSION, {"credential": credential_key})
-    return Caller(
-        principal=principal.id,
-        key=key,
-        kind=principal.kind,
-        name=principal.name,
-        credential=credential.id,
-        credential_key=credential_key,
-        session=None if session is None else SessionId(session.public_id),
-        session_key=None if session is None else session.id,
-        sponsors=tuple(p.id for p in above),
-        delegators=tuple(p.id for p in delegators(principal, above)),
-        agent=logic.counts_as_agent(principal.kind, [p.kind for p in above]),
-        toolsets=frozenset(credential.toolsets),
-        read_only=credential.read_only,
-        environment=credential.environment,
-        expires_at=credential.expires_at,
-    )
-
-
-def open_session(tx: WriteTx, caller: Caller, origin: Origin) -> Caller:
-    """The first authenticated call of a credential opens its session."""
-    assert caller.credential is not None  # noqa: S101 - only the house has none
-    session = tx.put(
-        Session(
-            id=tx.new_id(SessionId),
-            credential=caller.credential,
-            principal=caller.principal,
-            client=origin.declared,
-            face=origin.face,
-        )
-    )
-    return replace(caller, session=session.id, session_key=tx.key(session.id))
-
-
 def live_credentials(tx: ReadTx, principal: str) -> list[Credential]:
-    """The unrevoked credentials of a principal, whether or not they still work."""
+    """The unrevoked credentials of a principal, whether or not they are in time."""
     return tx.entities(Credential, _LIVE, {"principal": tx.key(principal)})
 
 
@@ -260,16 +191,8 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
         return True
     if delegate.expires_at is not None and delegate.expires_at <= tx.now:
         return True
-    return not any(_unrevoked(tx, c) for c in live_credentials(tx, delegate.id))
-
-
-def _unrevoked(tx: ReadTx, credential: Credential) -> bool:
-    link: Credential | None = credential
-    while link is not None:
-        if link.state is not CredentialState.LIVE or link.expires_at <= tx.now:
-            return False
-        link = None if link.parent is None else tx.peek(Credential, link.parent)
-    return True
+    mine = live_credentials(tx, delegate.id)
+    return not any(all(_holds(tx, link) for link in _lifeline(tx, one)) for one in mine)
 
 
 def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
@@ -299,11 +222,13 @@ def by_name(tx: ReadTx, name: str) -> Principal | None:
 
 
 def enrolled(tx: ReadTx, principal: Principal) -> bool:
-    """Whether a principal has authenticated since it was created or last recovered."""
+    """Whether a principal has authenticated in this epoch, and since it was last recovered."""
     row = tx.row(_USED, {"principal": tx.key(principal.id)})
     if row is None:
         return False
     session = tx.get_known(Session, tx.public_id(row.id))
+    if tx.get_known(Credential, session.credential).epoch != epoch(tx):
+        return False
     opened = session.created_at
     return principal.recovered_at is None or opened is None or opened > principal.recovered_at
 
@@ -375,7 +300,4 @@ _RAN_OUT: Any = select(credentials.c.id).where(
     credentials.c.expires_at <= bindparam("until"),
 )
 
-ports.authenticate = authenticate
-ports.open_session = open_session
-ports.session = Session
 ports.heirs = heirs_of

@@ -87,6 +87,12 @@ def able_owners(tx: ReadTx, scope: str) -> dict[str, set[str]]:
     return found
 
 
+def who_recovers(tx: ReadTx) -> tuple[str, ...]:
+    """The names with which an operator gets back in: those who own the root scope."""
+    owners = able_owners(tx, tx.house.root)
+    return tuple(sorted(tx.get_known(identity.Principal, one).name for one in owners))
+
+
 def keep_an_owner(tx: WriteTx, entity: Entity, _content: bytes) -> None:
     """The last active root owner stays (ruling 6).
 

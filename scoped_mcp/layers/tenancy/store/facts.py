@@ -60,7 +60,7 @@ _PLACES = (
 _ADMINISTER = (
     select(memberships.c.expires_at)
     .where(memberships.c.scope == bindparam("scope"))
-    .where(memberships.c.principal.in_(bindparam("keys", expanding=True)))
+    .where(among(memberships.c.principal))
     .where(memberships.c.role.in_([Role.ADMIN.value, Role.OWNER.value]))
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
@@ -111,7 +111,7 @@ _NAMED = (
 )
 _MADE = (
     select(scopes.c.id)
-    .where(scopes.c.owner.in_(bindparam("keys", expanding=True)))
+    .where(among(scopes.c.owner))
     .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.root == 0)
 )
@@ -223,14 +223,14 @@ def _projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
 
 def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | None]:
     """When the places end by which principals administer a scope; None for never."""
-    values = {"scope": tx.key(scope), "keys": list(principals), "now": stamp(tx.now)}
+    values = {"scope": tx.key(scope), "keys": numbered(principals), "now": stamp(tx.now)}
     rows = tx.rows(_ADMINISTER, values)
     return [None if row.expires_at is None else moment(row.expires_at) for row in rows]
 
 
 def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
     """The scopes that principals own."""
-    return frozenset(row.id for row in tx.rows(_MADE, {"keys": sorted(principals)}))
+    return frozenset(row.id for row in tx.rows(_MADE, {"keys": numbered(sorted(principals))}))
 
 
 def named(tx: ReadTx, owner: str, name: str) -> Scope | None:
