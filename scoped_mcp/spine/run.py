@@ -45,7 +45,14 @@ from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.outcome import Glimpse, Outcome
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.seen import LastSeen
-from scoped_mcp.spine.steps import forget, learn_key, note_use, the_house, unauthenticated
+from scoped_mcp.spine.steps import (
+    forget,
+    learn_key,
+    note_use,
+    tell_of_strangers,
+    the_house,
+    unauthenticated,
+)
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.spine.work import UnpreparedError
@@ -160,7 +167,7 @@ class Spine:
         if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise unauthenticated()
         try:
-            outcome = await prepare.through(request, self._foresee, self._go, self.workshop)
+            outcome = await prepare.through(request, self._foreseen, self._go, self.workshop)
         except ScopedError as error:  # not a refusal, which `_perform` returns: storage failed
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -196,7 +203,7 @@ class Spine:
 
     async def _quietly(self, request: Request) -> Outcome:
         """A look of an open stream: like any read, but the stream's entries are its trace (50)."""
-        look = await self.database.read(lambda conn: self._glimpse(conn, request))
+        look = await self._foreseen(request)
         if look is None or look.outcome.refusal is not None:  # a refusal is traced like any other
             return await self._ordered(request)
         if look.record.notes:
@@ -211,9 +218,6 @@ class Spine:
         self._seen.note(tx)
         for statement, values in look.record.notes:
             tx.derive(statement, values)
-
-    async def _foresee(self, request: Request) -> None:
-        await self.database.read(lambda conn: self._glimpse(conn, request))
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
@@ -344,19 +348,14 @@ class Spine:
         """Failed authentication is counted; one entry a window, by the house (ruling 51)."""
         count = self._failures.count(request.token, request.origin.source, context.now)
         if count:
-            record = context.records[0]
-            context.caller = the_house(self.house, learn_key(context, self.house.principal))
-            record.operation, record.arguments = "authenticate", b""
-            record.asked = {"failures": count, "source": request.origin.source[:64]}
-            record.scope = self.house.root
-            learn_key(context, self.house.root)
+            tell_of_strangers(context, count, request.origin.source)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)
 
     async def _pooled(self, request: Request) -> Outcome:
         """A long read: look on a snapshot, then trace it, if nobody's rights have changed."""
         for _ in range(3):
-            glimpse = await self.database.read(lambda conn: self._glimpse(conn, request))
+            glimpse = await self._foreseen(request)
             if glimpse is None:
                 break
             confirm = partial(self._confirm, request=request, glimpse=glimpse)
@@ -364,6 +363,9 @@ class Spine:
             if outcome is not None:
                 return outcome
         return await self._ordered(request)
+
+    async def _foreseen(self, request: Request) -> Glimpse | None:
+        return await self.database.read(partial(self._glimpse, request=request))
 
     def _glimpse(self, conn: Conn, request: Request) -> Glimpse | None:
         """1 to 6 on a snapshot, untraced; None where only the ordered path can answer."""
