@@ -35,19 +35,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from scoped_mcp.kernel.clock import SystemClock, stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.spine import parse, prepare, repeat, trace
+from scoped_mcp.spine import detours, parse, prepare, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.callers import Callers
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
-from scoped_mcp.spine.outcome import Glimpse, Outcome
+from scoped_mcp.spine.outcome import Outcome
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.seen import LastSeen
 from scoped_mcp.spine.steps import (
     forget,
-    learn_key,
     note_use,
     tell_of_strangers,
     the_house,
@@ -166,8 +165,9 @@ class Spine:
     async def _answer(self, request: Request) -> View:
         if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise unauthenticated()
+        foreseen = partial(detours.foreseen, self)
         try:
-            outcome = await prepare.through(request, self._foreseen, self._go, self.workshop)
+            outcome = await prepare.through(request, foreseen, self._go, self.workshop)
         except ScopedError as error:  # not a refusal, which `_perform` returns: storage failed
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -187,9 +187,9 @@ class Spine:
 
     async def _go(self, request: Request) -> Outcome:
         if request.operation is not None and request.operation.pooled:
-            return await self._pooled(request)
+            return await detours.pooled(self, request)
         if request.operation is not None and request.operation.quiet:
-            return await self._quietly(request)
+            return await detours.quietly(self, request)
         try:
             return await self._ordered(request)
         except UnpreparedError:
@@ -200,24 +200,6 @@ class Spine:
         """In one transaction of its own, beside others where the operation may."""
         beside = request.operation is None or request.operation.beside
         return await self.database.write(partial(self._perform, request=request), beside=beside)
-
-    async def _quietly(self, request: Request) -> Outcome:
-        """A look of an open stream: like any read, but the stream's entries are its trace (50)."""
-        look = await self._foreseen(request)
-        if look is None or look.outcome.refusal is not None:  # a refusal is traced like any other
-            return await self._ordered(request)
-        if look.record.notes:
-            note = partial(self._note, request=request, look=look)
-            await self.database.write(note, beside=True)
-        return look.outcome
-
-    def _note(self, conn: Conn, request: Request, look: Glimpse) -> None:
-        context, _ = self._begin(conn)
-        context.caller = cast("Caller", look.outcome.caller)
-        tx = self._outermost(context, request)
-        self._seen.note(tx)
-        for statement, values in look.record.notes:
-            tx.derive(statement, values)
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
@@ -351,57 +333,3 @@ class Spine:
             tell_of_strangers(context, count, request.origin.source)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)
-
-    async def _pooled(self, request: Request) -> Outcome:
-        """A long read: look on a snapshot, then trace it, if nobody's rights have changed."""
-        for _ in range(3):
-            glimpse = await self._foreseen(request)
-            if glimpse is None:
-                break
-            confirm = partial(self._confirm, request=request, glimpse=glimpse)
-            outcome = await self.database.write(confirm, beside=True)
-            if outcome is not None:
-                return outcome
-        return await self._ordered(request)
-
-    async def _foreseen(self, request: Request) -> Glimpse | None:
-        return await self.database.read(partial(self._glimpse, request=request))
-
-    def _glimpse(self, conn: Conn, request: Request) -> Glimpse | None:
-        """1 to 6 on a snapshot, untraced; None where only the ordered path can answer."""
-        context, head = self._begin(conn)
-        tx = self._outermost(context, request)
-        try:
-            if request.token is None or ports.authenticate is None:
-                return None
-            context.caller = ports.authenticate(tx, request.token)
-            view = self._requested(tx, request)
-        except UnauthenticatedError:
-            return None
-        except ScopedError as refusal:
-            outcome = Outcome(context.caller, refusal=refusal)
-        else:
-            outcome = Outcome(context.caller, view=view)
-        return Glimpse(outcome, tx.record, head.authority, context.now)
-
-    def _confirm(self, conn: Conn, request: Request, glimpse: Glimpse) -> Outcome | None:
-        """7 of a pooled read, in order; None where it must be read again."""
-        context, head = self._begin(conn)
-        tx = self._outermost(context, request)
-        anew = self._authenticate(tx, request, head)
-        ran_out = any(expired(tx, glimpse.now, context.now) for expired in ports.expired)
-        if head.authority != glimpse.authority or ran_out:
-            return None  # somebody's rights changed in between: what was seen is not to be believed
-        record = tx.record
-        record.asked, record.rules = glimpse.record.asked, glimpse.record.rules
-        record.target, record.owner = glimpse.record.target, glimpse.record.owner
-        record.scope = glimpse.record.scope
-        for public_id in (record.target, record.owner, record.scope):  # the entry's columns
-            learn_key(context, public_id)
-        trace.write(context, head, request.origin, glimpse.outcome.refusal)
-        if glimpse.outcome.refusal is not None:
-            glimpse.outcome.refusal.entry = record.public_id
-        else:
-            note_use(tx)
-        glimpse.outcome.caller, glimpse.outcome.anew = context.caller, anew
-        return glimpse.outcome

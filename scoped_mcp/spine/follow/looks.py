@@ -57,9 +57,9 @@ def opening(operation: Operation, opened: Callable[[Record], None]) -> Operation
 
 def trace_end(spine: Spine, conn: Conn, follow: Follow, why: End) -> None:
     """The closing entry: its principal's, or the house's where its credential works no more."""
-    context, head = spine._begin(conn)  # noqa: SLF001 - a step of the path
+    context, head = spine._begin(conn)
     ending = replace(follow.request, arguments=b"{}")
-    tx = spine._outermost(context, ending)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, ending)
     origin = ending.origin
     try:
         context.caller = _authenticated(tx, follow.stream.token)
@@ -105,8 +105,8 @@ def look(spine: Spine, conn: Conn, follows: Sequence[Follow]) -> list[Found]:
 
 def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | UnauthenticatedError:
     """The caller anew, with what its reads have in common."""
-    context, _ = spine._begin(conn)  # noqa: SLF001 - a step of the path
-    tx = spine._outermost(context, follow.request)  # noqa: SLF001 - a step of the path
+    context, _ = spine._begin(conn)
+    tx = spine._outermost(context, follow.request)
     try:
         context.caller = _authenticated(tx, follow.stream.token)
     except UnauthenticatedError as refusal:
@@ -115,9 +115,9 @@ def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | Unauthenticate
 
 
 def _answer(spine: Spine, context: Context, request: Request) -> Found:
-    tx = spine._outermost(context, request)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, request)
     try:
-        view = spine._requested(tx, request)  # noqa: SLF001 - steps 2 to 6
+        view = spine._requested(tx, request)
         shown = ports.lens(view, context.caller)
     except ScopedError as refusal:
         return refusal

@@ -119,7 +119,7 @@ class Follows:
         holder = _holder(stream.token)
         self._held[holder] += 1
         try:
-            await self._spine._answer(first)  # noqa: SLF001 - the path's own way in
+            await self._spine._answer(first)
         except BaseException:
             self._release(holder)
             raise

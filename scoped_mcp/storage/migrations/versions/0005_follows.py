@@ -5,11 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<< HEAD:scoped_mcp/storage/migrations/versions/0005_follows.py
 revision = "0005"
-=======
-revision = "0006"
->>>>>>> paths:scoped_mcp/storage/migrations/versions/0006_follows.py
 down_revision = "0004"
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
