@@ -25,7 +25,7 @@ from scoped_mcp.storage import driver
 from scoped_mcp.storage.connection import Conn, SQLiteConn
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres.address import Address
-from scoped_mcp.storage.postgres.connection import PostgresConn
+from scoped_mcp.storage.postgres.connection import PostgresConn, settle
 from tests import postgres
 
 ENGINES = ("sqlite", "postgresql")
@@ -65,7 +65,7 @@ class Ground(Protocol):
         """Statements that take away what makes rows unique, their own keys aside."""
 
     def conn(self, raw: Below) -> contextlib.AbstractContextManager[Conn]:
-        """What the application sees of such a connection, in the transaction that it is in."""
+        """What reads through such a connection as the application does."""
 
 
 class SQLite:
@@ -115,7 +115,6 @@ class SQLite:
             creator=lambda: raw,
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,  # whoever began it ends it
         )
         with engine.connect() as connection:
             yield SQLiteConn(connection)
@@ -175,8 +174,9 @@ class PostgreSQL:
 
     @contextlib.contextmanager
     def conn(self, raw: Any) -> Iterator[Conn]:
-        with raw.raw.pipeline() as pipeline:
-            yield PostgresConn(raw.raw, pipeline, now=datetime.now(UTC))
+        settle(raw.raw)
+        nothing_is_sent: Any = None
+        yield PostgresConn(raw.raw, nothing_is_sent, now=datetime.now(UTC))
 
 
 class _Marked:

@@ -227,6 +227,14 @@ failures.counted       failed authentication is counted per source and minute: o
 verify.columns         every column of every row is recomputed; what was changed is named
 verify.tail            a cut tail is named, unless the head was rewritten too
 verify.outside         an older copy is named by a checkpoint outside  -- checkpoints come later
+== house 6
+postgres.commit        a commit whose answer is lost is done once, and answered
+postgres.crash         after a crash of the server what nobody can know is said to be unknown
+postgres.lost          cut connections and a restarted server cost no caller its call
+postgres.timeouts      what takes or waits too long is ended, said, and leaves nothing
+postgres.pool          few connections are shared among many callers
+postgres.chaos         whatever dies under load: nothing acknowledged is lost, nothing is half done
+
 == ruling 53
 postgres.order         authority order on PostgreSQL  -- comes with PostgreSQL
 order.check            no write stands behind the revocation that should have stopped it

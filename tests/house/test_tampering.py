@@ -35,12 +35,13 @@ class Copy:
     """A copy of the sample house without its triggers and keys; every edit is undone."""
 
     def __init__(self, ground: Ground, folder: Path) -> None:
-        self._ground, self._stack = ground, ExitStack()
+        self._stack = ExitStack()
         url = ground.copy(plan(ground).url, folder)
         self._stack.callback(ground.forget, url)
         self.raw = self._stack.enter_context(ground.below(url))
         for statement in ground.unique(self.raw):
             self.raw.execute(statement)
+        self._conn = self._stack.enter_context(ground.conn(self.raw))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return list(self.raw.execute(statement, values).fetchall())
@@ -52,8 +53,7 @@ class Copy:
             for statement, *values in edits:
                 changed = self.raw.execute(statement, values).rowcount
                 assert changed > 0, "an edit that changes nothing proves nothing"
-            with self._ground.conn(self.raw) as conn:
-                return verify(conn)[1]
+            return verify(self._conn)[1]
         finally:
             self.raw.execute("ROLLBACK")
 
