@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.spine.way import Way
+    from scoped_mcp.storage.database import Database
 
 __all__ = ["Scoped", "Session", "layers", "sqlite_path"]
 
@@ -46,7 +48,7 @@ KEY_BYTES = 32
 class Session:
     """One credential in use: every call is its principal's."""
 
-    def __init__(self, spine: Spine, token: Proof, origin: Origin) -> None:
+    def __init__(self, spine: Way, token: Proof, origin: Origin) -> None:
         self._spine = spine
         self._token = token
         self._origin = origin
@@ -152,6 +154,39 @@ class Scoped:
         finally:
             await database.close()
 
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def blank(url: str) -> AsyncGenerator[Database]:
+        """A database into which another is copied: made here, or left half full by an earlier try.
+
+        Raises:
+            InvalidError: there is something else.
+        """
+        path = sqlite_path(url)
+        if schema.bare(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            schema.upgrade(path)
+        database = await SQLiteDatabase.open(path)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    @staticmethod
+    def carry_key(source: Settings, target: Settings) -> None:
+        """Give a moved house the key that it has: cursors go on, and `recover` finds it.
+
+        Raises:
+            InvalidError: another key is there.
+        """
+        key = _read_key(_key_path(sqlite_path(source.db), source))
+        path = _key_path(sqlite_path(target.db), target)
+        _make_key(path, key)
+        if path.read_bytes() != key:
+            message = f"the key file `{path}` is of another database"
+            raise InvalidError(message, hint="move it away, or name another database")
+
     async def session(self, token: Proof, origin: Origin | None = None) -> Session:
         """Bind a credential: every call of the session is its principal's.
 
@@ -223,7 +258,7 @@ def _key_path(path: Path, settings: Settings) -> Path:
     return settings.key_file or path.with_name(path.name + ".key")
 
 
-def _make_key(path: Path) -> None:
+def _make_key(path: Path, key: bytes = b"") -> None:
     """A new key, unless there is one: 32 random bytes, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -231,7 +266,7 @@ def _make_key(path: Path) -> None:
     except FileExistsError:
         return
     with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
+        file.write(key or secrets.token_bytes(KEY_BYTES))
 
 
 def _read_key(path: Path) -> bytes:

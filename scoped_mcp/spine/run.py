@@ -180,7 +180,8 @@ class Spine:
         except ScopedError as error:
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
-            await self._trace_failure(request, error)
+            if not error.elsewhere:  # then nothing may be written here
+                await self._trace_failure(request, error)
             raise
         except Exception as error:
             log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -261,6 +262,8 @@ class Spine:
         if request.token is None:
             key = tx.key(self.house.principal)
             context.caller = the_house(self.house, key or 0)
+            if ports.standing is not None:
+                ports.standing(tx)
             return
         if ports.authenticate is None or ports.open_session is None or ports.session is None:
             raise unauthenticated()

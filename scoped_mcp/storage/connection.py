@@ -80,6 +80,15 @@ class Conn:
             return self._connection.execute(statement, values).lastrowid
         return int(self._raw.execute(plan.sql, plan.parameters(values)).lastrowid)
 
+    def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows that name the same columns."""
+        self._connection.execute(statement, rows)
+
+    @property
+    def dialect(self) -> str:
+        """Which engine this is."""
+        return self._connection.dialect.name
+
     def update(self, statement: Update | Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
         plan = self._plan(statement, values)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-HEAD = "0003"
+HEAD = "0005"
 """The revision that this code reads and writes."""
 _REVISION = "SELECT version_num FROM alembic_version"
 _HAS_REVISION = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
@@ -54,6 +54,14 @@ def current(path: Path) -> str | None:
     with _connection(path) as connection:
         found = connection.exec_driver_sql(_HAS_REVISION).first()
         return None if found is None else str(connection.exec_driver_sql(_REVISION).scalar())
+
+
+def bare(path: Path) -> bool:
+    """Whether the file is no database yet, or one without any table."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with _connection(path) as connection:
+        return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
 
 
 def create(path: Path) -> None:

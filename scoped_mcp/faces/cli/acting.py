@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 import scoped_mcp
-from scoped_mcp.app import Scoped, Session
+from scoped_mcp.app import Session
 from scoped_mcp.config import Settings
+from scoped_mcp.houses import Houses
 from scoped_mcp.kernel.errors import (
     Code,
     InvalidError,
@@ -66,8 +67,8 @@ def act(db: str | None, work: Callable[[Session], Awaitable[T]]) -> T:
     token = token_of(read)
 
     async def run() -> T:
-        async with Scoped.open(read.db, settings=read) as scoped:
-            return await work(Session(scoped.spine, token, ORIGIN))
+        async with Houses.open(read) as houses:
+            return await work(Session(houses.spine, token, ORIGIN))
 
     return asyncio.run(run())
 

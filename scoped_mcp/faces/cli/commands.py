@@ -18,6 +18,7 @@ from scoped_mcp.faces.cli import (
     demo,
     environments,
     founding,
+    organisations,
     principals,
     reviews,
     schema,
@@ -50,6 +51,7 @@ app.add_typer(reviews.app, name="review")
 app.command()(calling.call)
 app.add_typer(trail.app, name="audit")
 app.add_typer(schema.app, name="db")
+app.add_typer(organisations.app, name="org")
 app.command()(founding.recover)
 
 

@@ -36,7 +36,7 @@ def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:
     `export SCOPED_MCP_TOKEN=$(scoped-mcp init)` works.
     """
     read = settings(db)
-    name = name if name is not None else _login()
+    name = name if name is not None else login()
     token = asyncio.run(Scoped.create(read.db, name=name, settings=read))
     url = f"sqlite:///{sqlite_path(read.db)}"
     if json:
@@ -66,7 +66,8 @@ def recover(
         show.note(f"every earlier credential of {show.plain(name)} has ended; this token is new")
 
 
-def _login() -> str:
+def login() -> str:
+    """What the caller's account is called."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # an account without a name

@@ -6,6 +6,7 @@ here; the entries themselves are written by the spine, and verified here from th
 
 from scoped_mcp.layers.audit.model import EntryView, GetEntry, ListEntries, VerifyTrail, VerifyView
 from scoped_mcp.layers.audit.operations import get, list_, verify
+from scoped_mcp.layers.audit.store import verify as recompute
 
 __all__ = [
     "EntryView",
@@ -15,5 +16,6 @@ __all__ = [
     "VerifyView",
     "get",
     "list_",
+    "recompute",
     "verify",
 ]

@@ -7,7 +7,24 @@ from sqlalchemy import Column, Index
 from scoped_mcp.storage.metadata import ref, state_table
 from scoped_mcp.storage.types import Words
 
-organisations = state_table("organisations", ref("house"), ref("root"))
+organisations = state_table(
+    "organisations",
+    ref("house"),
+    ref("root"),
+    Column("state", Words, nullable=False),
+    Column("moved_to", Words),
+)
+
+tenants = state_table(
+    "tenants",
+    Column("name", Words, nullable=False),
+    Column("tag", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("issuer", Words),
+    Index("ux_tenants_name", "name", unique=True),
+    Index("ux_tenants_tag", "tag", unique=True),
+    Index("ux_tenants_issuer", "issuer", unique=True),
+)
 
 kinds = state_table(
     "kinds",

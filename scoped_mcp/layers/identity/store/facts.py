@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read befor
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from scoped_mcp.kernel.ids import SessionId
+from scoped_mcp.layers import registry
 from scoped_mcp.layers.identity import logic
 from scoped_mcp.layers.identity.model import (
     Credential,
@@ -25,7 +26,8 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.caller import Caller, External, Origin
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.path import last_seen, registry
+from scoped_mcp.storage.path import last_seen
+from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +46,8 @@ for _kind, _table in (
     entity.bind(_kind, _table)
 
 _SESSION = (
-    select(sessions.c.id, registry.c.public_id)
-    .join_from(sessions, registry, registry.c.id == sessions.c.id)
+    select(sessions.c.id, registered.c.public_id)
+    .join_from(sessions, registered, registered.c.id == sessions.c.id)
     .where(sessions.c.credential == bindparam("credential"))
 )
 _LIVE = (
@@ -73,8 +75,8 @@ _NAMED = (
     .where(principals.c.state != PrincipalState.ARCHIVED.value)
 )
 _USED = (
-    select(sessions.c.id, registry.c.entry)
-    .join_from(sessions, registry, registry.c.id == sessions.c.id)
+    select(sessions.c.id, registered.c.entry)
+    .join_from(sessions, registered, registered.c.id == sessions.c.id)
     .where(sessions.c.principal == bindparam("principal"))
     .order_by(sessions.c.id.desc())
 )
@@ -102,6 +104,7 @@ _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 def authenticate(tx: ReadTx, proof: Proof) -> Caller:
     """A proof becomes a caller, or nobody. Same work and same words whatever is wrong.
 
+    0. the organisation is here, and nobody suspended it
     1. the token has the shape of one, and its secret matches the stored verifier; or a face has
        verified an external identity that is linked to a principal
     2. the credential, and every one above it, is live and unexpired
@@ -109,15 +112,27 @@ def authenticate(tx: ReadTx, proof: Proof) -> Caller:
 
     Raises:
         UnauthenticatedError: one of these does not hold.
+        ConflictError: the organisation went elsewhere.
     """
+    suspended, moved_to = registry.standing(tx)  # 0
+    if moved_to is not None:
+        raise registry.moved()
     credential = _proven(tx, proof) if isinstance(proof, str) else linked(tx, proof)  # 1
-    if credential is None or not alive(tx, credential):  # 2, 3
-        message = "the credential is missing, wrong, expired or revoked"
-        raise UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+    if credential is None or suspended or not alive(tx, credential):  # 2, 3
+        raise _nobody(tx, proof)
     caller = _caller(tx, credential)
     if isinstance(proof, External) and proof.expires_at < credential.expires_at:
         return replace(caller, expires_at=proof.expires_at)
     return caller
+
+
+def _nobody(tx: ReadTx, proof: Proof) -> UnauthenticatedError:
+    """The one answer; a router is told whether another organisation is the one to ask."""
+    message = "the credential is missing, wrong, expired or revoked"
+    refusal = UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+    tag = logic.tag_in(proof) if isinstance(proof, str) else None
+    refusal.elsewhere = tag is not None and registry.by_tag(tx, tag) is not None
+    return refusal
 
 
 def _proven(tx: ReadTx, token: str) -> Credential | None:

@@ -1,0 +1,104 @@
+"""An organisation from one database to another: whole, or not at all.
+
+1. the target is made, empty; the organisation's key goes beside it
+2. the directory says that it is moving, and where to
+3. the source is closed: the final entry of its chain says where the organisation went. From here on
+   step 1 of every call there refuses, whoever asks and whatever copy of it is asked
+4. every row is copied as it is: keys, versions, entries, hashes
+5. the copy is verified, all of it, and compared with what the source ends with
+6. the directory says that it is there: this one write decides
+7. the copy is opened: its chain goes on behind the final entry of the source
+
+A move that ended early is made again with the same command and goes on where it was, or is given up
+with `scoped-mcp org resume`. Until 3 the source can be used, from 6 on the target; whoever asks in
+between is told to call again. Never can both.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from scoped_mcp.app import Scoped
+from scoped_mcp.houses.directory import address, settings_of
+from scoped_mcp.houses.founding import FACE, at, put
+from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
+from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import audit, registry
+from scoped_mcp.spine.trace import head_of
+from scoped_mcp.storage import copying
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from scoped_mcp.houses.open import Houses
+    from scoped_mcp.storage.database import Database
+
+
+class Step(StrEnum):
+    """What has just been done; several of `COPIED`, one a chunk."""
+
+    MADE = "made"
+    MOVING = "moving"
+    CLOSED = "closed"
+    COPIED = "copied"
+    VERIFIED = "verified"
+    SWITCHED = "switched"
+    ARRIVED = "arrived"
+
+
+async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
+    """Move an organisation; each step is told when it is done.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        InvalidError: the target is in use, or cannot be kept without a password.
+        ConflictError: it is being moved elsewhere.
+        InternalError: the copy does not verify; the source is closed and whole.
+    """
+    url = address(to)
+    tenant = await houses.directory.named(name)
+    if tenant.url != url:
+        began = tenant.state is registry.TenantState.MOVING
+        if began and tenant.target != url:
+            message = f"{quote(name)} is being moved to {quote(tenant.target or '')}"
+            raise ConflictError(message, hint="move it there, or `scoped-mcp org resume` it first")
+        target = settings_of(tenant.id, url, houses.settings)
+        async with at(houses, tenant) as source, Scoped.blank(target.db) as copy:
+            if not began and not await copying.vacant(copy):
+                message = f"the database {quote(url)} is in use"
+                raise InvalidError(message, hint="name one that does not exist yet")
+            Scoped.carry_key(source.settings, target)
+            yield Step.MADE  # 1
+            if not began:
+                moving = registry.TenantState.MOVING
+                tenant = await put(houses, tenant, state=moving, target=url)
+            yield Step.MOVING  # 2
+            await source.spine.run_as_house(registry.LeaveDatabase(to=url), FACE)
+            yield Step.CLOSED  # 3
+            async for _ in copying.copy(source.spine.database, copy):
+                yield Step.COPIED  # 4
+            await _require_whole(source.spine.database, copy)
+            yield Step.VERIFIED  # 5
+            suspended, _ = await copy.read(registry.standing)
+        state = registry.TenantState.SUSPENDED if suspended else registry.TenantState.ACTIVE
+        tenant = await put(houses, tenant, url=url, state=state, target=None)
+        yield Step.SWITCHED  # 6
+    async with houses.pool.at(tenant):
+        yield Step.ARRIVED  # 7
+
+
+async def _require_whole(source: Database, copy: Database) -> None:
+    """5: as many rows of each kind, the same end of the chain, and all of it recomputed.
+
+    Raises:
+        InternalError: something is missing or not what its digest says.
+    """
+    ends = await source.read(head_of), await copy.read(head_of)
+    counted, finding = await copy.read(audit.recompute)
+    same = ends[0] == ends[1] and await copying.sizes(source) == await copying.sizes(copy)
+    if finding is not None or not same or counted.head != ends[0].hash:
+        why = "it is not as long" if finding is None else f"{finding.problem}: {finding.detail}"
+        message = f"the copy does not verify ({why}); the organisation stays where it was"
+        hint = "`scoped-mcp org resume` opens it again; then move it to another database"
+        raise InternalError(message, hint=hint)
