@@ -74,7 +74,9 @@ async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
                 moving = registry.TenantState.MOVING
                 tenant = await put(houses, tenant, state=moving, target=url)
             yield Step.MOVING  # 2
-            await source.spine.run_as_house(registry.LeaveDatabase(to=url), FACE)
+            _, left_for = await source.spine.database.read(registry.standing)
+            if left_for != url:  # or the final entry would not be the last
+                await source.spine.run_as_house(registry.LeaveDatabase(to=url), FACE)
             yield Step.CLOSED  # 3
             async for _ in copying.copy(source.spine.database, copy):
                 yield Step.COPIED  # 4

@@ -180,7 +180,7 @@ class Spine:
         except ScopedError as error:
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
-            if not error.elsewhere:  # then nothing may be written here
+            if not error.elsewhere:
                 await self._trace_failure(request, error)
             raise
         except Exception as error:
@@ -214,6 +214,8 @@ class Spine:
         try:
             view = self._first(tx, request)  # 2 to 6
         except ScopedError as refusal:
+            if refusal.elsewhere:  # nothing may be written here, a refusal neither
+                raise
             conn.rollback("step")
             forget(context, tx.record, kept)
             trace.write(context, head, request.origin, refusal)  # 7
