@@ -20,7 +20,7 @@ moving      from one database to another, whole or not at all
 """
 
 from scoped_mcp.houses.directory import Directory
-from scoped_mcp.houses.founding import Founded, create, lead, listed, resume, suspend
+from scoped_mcp.houses.founding import Founded, create, lead, listed, resume, suspend, upgrade
 from scoped_mcp.houses.moving import Step, move
 from scoped_mcp.houses.open import Houses
 from scoped_mcp.houses.router import Router
@@ -39,4 +39,5 @@ __all__ = [
     "move",
     "resume",
     "suspend",
+    "upgrade",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from scoped_mcp.app import Scoped, sqlite_path
 from scoped_mcp.houses.directory import address, settings_of
 from scoped_mcp.kernel.clock import SystemEntropy
-from scoped_mcp.kernel.errors import ConflictError, InvalidError
+from scoped_mcp.kernel.errors import ConflictError, InvalidError, ScopedError
 from scoped_mcp.kernel.ids import OrganisationId, TenantId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers import identity, registry
+from scoped_mcp.storage import schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -122,6 +124,24 @@ async def lead(houses: Houses, name: str, issuer: str | None) -> registry.Tenant
     """
     tenant = await houses.directory.named(name)
     return view(await put(houses, tenant, issuer=issuer))
+
+
+async def upgrade(houses: Houses) -> list[dict[str, Any]]:
+    """Bring every organisation's database to this code's schema; what became of each.
+
+    Whoever has one open must close it first; one that cannot be moved holds up no other.
+    """
+    told: list[dict[str, Any]] = []
+    for one in await houses.directory.read():
+        item: dict[str, Any] = {"name": one.name}
+        try:
+            path = sqlite_path(settings_of(one.id, one.url, houses.settings).db)
+            await asyncio.to_thread(schema.upgrade, path)
+            item["current"] = schema.HEAD
+        except ScopedError as error:
+            item["error"] = str(error)
+        told.append(item)
+    return told
 
 
 async def put(houses: Houses, tenant: registry.Tenant, **changes: object) -> registry.Tenant:

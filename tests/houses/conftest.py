@@ -17,6 +17,7 @@ from scoped_mcp import Houses, Session, houses
 from scoped_mcp.config import Settings
 from scoped_mcp.houses.directory import address
 from scoped_mcp.houses.founding import put
+from scoped_mcp.kernel.clock import Entropy
 from tests.conftest import FixedClock
 
 OTHERS = ("acme", "umbra")
@@ -89,14 +90,16 @@ def opens(founded: Founded, tmp_path: Path, clock: FixedClock) -> Opens:
     """Opens a server of three in a folder of this test's own."""
 
     @asynccontextmanager
-    async def town(**limits: Any) -> AsyncIterator[Town]:
+    async def town(
+        place: Path = tmp_path, entropy: Entropy | None = None, **limits: Any
+    ) -> AsyncIterator[Town]:
         folder, tokens = founded
         for file in folder.iterdir():
             if file.suffix in {".db", ".key"}:
-                shutil.copy2(file, tmp_path / file.name)
-        settings = Settings(db=f"sqlite:///{tmp_path / 'scoped.db'}", **limits)
-        async with Houses.open(settings, clock=clock) as opened:
-            here = Town(opened, tmp_path, clock, dict(tokens))
+                shutil.copy2(file, place / file.name)
+        settings = Settings(db=f"sqlite:///{place / 'scoped.db'}", **limits)
+        async with Houses.open(settings, clock=clock, entropy=entropy) as opened:
+            here = Town(opened, place, clock, dict(tokens))
             for one in await opened.directory.read():
                 await put(opened, one, url=address(str(here.path(one.name))))
             yield here

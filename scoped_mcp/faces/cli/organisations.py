@@ -139,6 +139,16 @@ def move(
         show.note(f"{show.plain(name)} is now at {show.plain(moved['url'])}")
 
 
+@app.command()
+def upgrade(db: Db = None, *, json: Json = False) -> None:
+    """Bring the databases of all organisations to the newest schema, after `db upgrade`."""
+    told = _with(db, organisations.upgrade)
+    columns = {"name": "name", "schema": "current", "refused": "error"}
+    show.page({"items": told}, columns, in_json=json)
+    if any("error" in one for one in told):
+        raise typer.Exit(1)
+
+
 def _with(db: str | None, work: Callable[[Houses], Awaitable[T]]) -> T:
     async def run() -> T:
         async with Houses.open(settings(db)) as houses:
