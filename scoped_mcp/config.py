@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     oidc_public_key: str | None = None
     oidc_algorithm: str = "RS256"
     oidc_create: bool = False
-    open_organisations: int = Field(default=64, ge=1)
+    open_organisations: int = Field(default=32, ge=1)
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
 

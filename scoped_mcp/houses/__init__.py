@@ -19,25 +19,29 @@ founding    a new organisation; suspending and resuming one
 moving      from one database to another, whole or not at all
 """
 
-from scoped_mcp.houses.directory import Directory
-from scoped_mcp.houses.founding import Founded, create, lead, listed, resume, suspend, upgrade
-from scoped_mcp.houses.moving import Step, move
+from scoped_mcp.houses.directory import Directory, address
+from scoped_mcp.houses.founding import HOME, Founded, create, lead, listed, resume, suspend, upgrade
+from scoped_mcp.houses.moving import Step, move, move_home, resume_home
 from scoped_mcp.houses.open import Houses
 from scoped_mcp.houses.router import Router
 from scoped_mcp.layers.registry import TenantView
 
 __all__ = [
+    "HOME",
     "Directory",
     "Founded",
     "Houses",
     "Router",
     "Step",
     "TenantView",
+    "address",
     "create",
     "lead",
     "listed",
     "move",
+    "move_home",
     "resume",
+    "resume_home",
     "suspend",
     "upgrade",
 ]

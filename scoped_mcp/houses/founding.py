@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from scoped_mcp.kernel.clock import Clock, Entropy
 
 FACE = "cli"
+HOME = "home"
+"""What commands call the organisation whose directory names the others."""
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -52,10 +54,9 @@ async def create(  # noqa: PLR0913 - everything from outside is handed in
         ConflictError: the name or the issuer leads to an organisation.
         InvalidError: the database is in use, or its URL cannot be kept without a password.
     """
-    for one in await houses.directory.read():
-        if one.name == name:
-            message = f"there is an organisation {quote(name)}"
-            raise ConflictError(message, hint="choose another name")
+    if name in {HOME, *(one.name for one in await houses.directory.read())}:
+        message = f"there is an organisation {quote(name)}"
+        raise ConflictError(message, hint="choose another name")
     tenant = TenantId.of((entropy or SystemEntropy()).draw("directory", 10))
     url = address(db) if db is not None else _beside(houses.settings, name, tenant)
     settings = settings_of(tenant, url, houses.settings)

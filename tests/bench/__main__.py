@@ -19,6 +19,7 @@ from tests.bench import (  # noqa: F401 - they declare themselves
     environments,
     lists,
     memory,
+    organisations,
     serving,
     writes,
 )

@@ -276,15 +276,61 @@ async def test_rows_are_copied_in_bounded_chunks(town: Town, monkeypatch: Any) -
 
 
 @pytest.mark.slow
-async def test_a_hundred_thousand_objects_move(tmp_path: Path) -> None:
+async def test_ten_thousand_objects_move(tmp_path: Path) -> None:
     settings = Settings(db=f"sqlite:///{tmp_path / 'scoped.db'}")
     await Scoped.create(settings.db, name="root")
     async with Houses.open(settings) as town:
         founded = await houses.create(town, "acme", owner="root")
         acme = await town.session(founded.token)
         bulk = [{"type": "note", "data": {"n": n}} for n in range(200)]
-        for _ in range(500):
+        for _ in range(50):
             await acme.call("object.create_many", {"objects": bulk})
         last = await acme.call("object.create", {"type": "note", "data": {"last": True}})
         await moved(town, str(tmp_path / "moved.db"))
         assert (await acme.call("object.get", {"id": last["id"]}))["data"] == {"last": True}
+
+
+@promise("organisations.moved", "organisations.left")
+async def test_the_home_moves_with_its_directory(town: Town) -> None:
+    home, acme = await town.owner("home"), await town.owner("acme")
+    made = await furnish(home)
+    to = f"sqlite:///{town.folder / 'new home.db'}"
+    steps = [s async for s in houses.move_home(town.settings, to, clock=town.clock)]
+    assert steps[-1] is Step.ARRIVED
+    assert await code_of(home.call("whoami")) is Code.CONFLICT
+    assert (await acme.call("whoami"))["principal"]["name"] == "root"
+    assert await code_of(_stayed(town)) is Code.CONFLICT  # the copy was opened
+    again = [s async for s in houses.move_home(town.settings, to, clock=town.clock)]
+    assert again == [Step.ARRIVED]
+    moved_to = Settings(db=to)
+    async with Houses.open(moved_to, clock=town.clock) as there:
+        owner = await there.session(town.tokens["home"])
+        page = {"limit": 2, "cursor": made["cursor"]}
+        assert (await owner.call("object.list", page))["items"]
+        assert (await owner.call("audit.verify", {}))["ok"]
+        assert (await there.session(town.tokens["acme"])) is not None
+
+
+async def _stayed(town: Town) -> None:
+    await houses.resume_home(town.settings, clock=town.clock)
+
+
+@promise("organisations.killed")
+@pytest.mark.parametrize("at", [Step.MADE, Step.CLOSED, Step.COPIED, Step.VERIFIED])
+async def test_a_move_of_the_home_that_ended_early_goes_on_or_is_given_up(
+    town: Town, at: Step
+) -> None:
+    home = await town.owner("home")
+    for to, stays in (("one.db", True), ("two.db", False)):
+        async for step in houses.move_home(town.settings, str(town.folder / to), clock=town.clock):
+            if step is at:
+                break
+        if stays:
+            await _stayed(town)
+            assert (await home.call("whoami"))["principal"]["name"] == "root"
+    url = str(town.folder / "two.db")
+    steps = [s async for s in houses.move_home(town.settings, url, clock=town.clock)]
+    assert steps[-1] is Step.ARRIVED
+    assert await code_of(home.call("whoami")) is Code.CONFLICT
+    async with Houses.open(Settings(db=url), clock=town.clock) as there:
+        assert (await (await there.session(town.tokens["home"])).call("audit.verify", {}))["ok"]

@@ -95,6 +95,10 @@ def suspend(name: Name, db: Db = None, *, json: Json = False) -> None:
 @app.command()
 def resume(name: Name, db: Db = None, *, json: Json = False) -> None:
     """Let an organisation act again; one whose move has not ended stays where it was."""
+    if name == organisations.HOME:
+        asyncio.run(organisations.resume_home(settings(db)))
+        show.as_json({"name": name, "state": "active"}) if json else show.note("home is active")
+        return
     _tell(_with(db, lambda houses: organisations.resume(houses, name)), in_json=json)
 
 
@@ -123,16 +127,23 @@ def move(
     """Move an organisation to another database, with every version, entry and credential.
 
     The database that it leaves is closed by a final entry and cannot be used again. A move that
-    ended early is made again with the same command, or given up with `org resume`.
+    ended early is made again with the same command, or given up with `org resume`. `home` is the
+    organisation of SCOPED_MCP_DB itself, which has to name the new database afterwards.
     """
+    read, title = settings(db), f"moving {show.plain(name)}"
 
-    async def work(houses: Houses) -> dict[str, Any]:
-        async for _ in organisations.move(houses, name, to):
-            pass
-        found = await organisations.listed(houses)
+    async def work() -> dict[str, Any]:
+        if name == organisations.HOME:
+            async for _ in organisations.move_home(read, to):
+                pass
+            return {"name": name, "url": organisations.address(to)}
+        async with Houses.open(read) as houses:
+            async for _ in organisations.move(houses, name, to):
+                pass
+            found = await organisations.listed(houses)
         return next(one for one in found if one["name"] == name)
 
-    moved = _with(db, lambda houses: show.patiently(work(houses), f"moving {show.plain(name)}"))
+    moved = asyncio.run(show.patiently(work(), title))
     if json:
         show.as_json(moved)
     else:
