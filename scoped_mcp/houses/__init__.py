@@ -19,7 +19,7 @@ founding    a new organisation; suspending and resuming one
 moving      from one database to another, whole or not at all
 """
 
-from scoped_mcp.houses.directory import Directory, address
+from scoped_mcp.houses.directory import Directory, address, settings_of
 from scoped_mcp.houses.founding import HOME, Founded, create, lead, listed, resume, suspend, upgrade
 from scoped_mcp.houses.moving import Step, move, move_home, resume_home
 from scoped_mcp.houses.open import Houses
@@ -42,6 +42,7 @@ __all__ = [
     "move_home",
     "resume",
     "resume_home",
+    "settings_of",
     "suspend",
     "upgrade",
 ]

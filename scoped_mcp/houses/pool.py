@@ -71,6 +71,7 @@ class Pool:
         if not brief:
             held.brief = False
             self._open.move_to_end(tenant.id)
+            self._trim()
         try:
             yield await self._opened(held)
         finally:
@@ -107,7 +108,6 @@ class Pool:
             opening = asyncio.create_task(self._start(tenant, stack), name=f"open {tenant.id}")
             held = self._open[tenant.id] = _Held(tenant, opening, stack)
             opening.add_done_callback(lambda task: self._forget(held, task))
-            self._trim()
         return held
 
     async def _opened(self, held: _Held) -> Scoped:
@@ -146,11 +146,12 @@ class Pool:
 
     def _trim(self) -> None:
         """3: close what was used longest ago."""
-        for held in list(self._open.values()):
-            if len(self._open) <= self._settings.open_organisations:
-                return
-            if not held.users and held.opening.done():
+        kept = [held for held in self._open.values() if not held.brief]
+        beyond = len(kept) - self._settings.open_organisations
+        for held in kept:
+            if beyond > 0 and not held.users and held.opening.done():
                 self._retire(held)
+                beyond -= 1
 
     def _retire(self, held: _Held) -> None:
         """Take no new users; close when the last one is gone."""

@@ -25,27 +25,25 @@ def test_an_organisation_lives_from_its_first_token_to_its_suspension(root: Cli)
     anna = root.bearer(created.out.strip())
     assert anna.token is not None
     assert anna.token.startswith("smcp_")
-    assert anna("call", "whoami").json["principal"]["name"] == "anna"
     made = anna("call", "object.create", '{"type": "note", "data": {}}').json
     assert root("call", "object.get", f'{{"id": "{made["id"]}"}}', "--json").error == "not_found"
-    assert anna("audit", "verify").code == 0
     assert root("org", "create", "acme", "--json").error == "conflict"
-    assert root("org", "suspend", "nobody", "--json").error == "not_found"
     suspended = root("org", "suspend", "acme", "--json").json
     assert suspended["state"] == "suspended"
     assert anna("call", "whoami", "--json").error == "unauthenticated"
-    assert root("call", "whoami").code == 0
     assert root("org", "resume", "acme", "--json").json["state"] == "active"
-    assert anna("call", "whoami").code == 0
+    assert anna("call", "whoami").json["principal"]["name"] == "anna"
     (listed,) = root("org", "list", "--json").json["items"]
     assert (listed["name"], listed["state"]) == ("acme", "active")
     assert listed["organisation"] == made["urn"].split(":")[2]
 
 
+@pytest.mark.slow
 @promise("organisations.moved", "organisations.left")
 def test_an_organisation_moves_with_its_tokens(root: Cli) -> None:
     to = root.folder / "elsewhere" / "acme.db"
-    anna = root.bearer(root("org", "create", "acme", "--json").json["token"])
+    created = root("org", "create", "acme", "--owner", "root", "--json")
+    anna = root.bearer(created.json["token"])
     made = anna("call", "object.create", '{"type": "note", "data": {"n": 1}}').json
     moved = root("org", "move", "acme", "--to", str(to), "--json").json
     assert moved["url"] == f"sqlite:///{to}"
@@ -53,6 +51,9 @@ def test_an_organisation_moves_with_its_tokens(root: Cli) -> None:
     left = Cli(root.folder, anna.token, {"SCOPED_MCP_DB": str(root.folder / "scoped.acme.db")})
     assert left("call", "whoami", "--json").error == "conflict"
     assert root("org", "move", "acme", "--to", str(root.database), "--json").code == 1
+    recovered = root("recover", "root", "--org", "acme", "--json").json["token"]
+    assert anna("call", "whoami", "--json").error == "unauthenticated"
+    anna = root.bearer(recovered)
     assert root("org", "resume", "acme").code == 0
     assert anna("audit", "verify").code == 0
 

@@ -6,10 +6,13 @@ import asyncio
 import base64
 import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from scoped_mcp import Scoped, Session, houses
+from scoped_mcp.config import Settings
+from scoped_mcp.houses.directory import address, opening
 from scoped_mcp.kernel.errors import Code, ScopedError
 from scoped_mcp.kernel.ids import CredentialId
 from scoped_mcp.layers import identity, registry
@@ -256,3 +259,44 @@ async def test_a_url_with_a_password_is_never_kept(town: Town) -> None:
         error = await refusal(town.houses.home.spine.run_as_house(command))
         assert error.code is Code.INVALID
         assert "secret" not in str(error)
+
+
+async def test_a_key_file_of_the_settings_is_each_organisation_s_own(
+    opens: Opens, tmp_path: Path
+) -> None:
+    key = tmp_path / "keys" / "server"
+    async with opens(key_file=key) as town:
+        await town.found("late")
+        tenant = await town.houses.directory.named("late")
+        own = key.with_name(f"server.{tenant.id}")
+        assert own.stat().st_mode & 0o777 == 0o600
+        assert own.read_bytes() != key.read_bytes()
+        async for _ in houses.move(town.houses, "late", str(tmp_path / "moved.db")):
+            pass
+        assert not (tmp_path / "moved.db.key").exists()
+        assert await town.owner("late")
+
+
+@promise("organisations.swept", "organisations.bounded")
+async def test_a_house_opened_for_the_sweeper_takes_no_other_s_place(opens: Opens) -> None:
+    async with opens(open_organisations=1) as town, town.beside() as other:
+        acme, umbra = [await other.directory.named(name) for name in ("acme", "umbra")]
+        assert await other.session(town.tokens["acme"])
+        async with other.pool.at(umbra, brief=True):
+            assert other.pool.opened(umbra) is not None
+            assert other.pool.opened(acme) is not None
+        assert other.pool.opened(umbra) is None
+        assert other.pool.opened(acme) is not None
+
+
+def test_addresses_hold_no_password_and_open_with_that_of_the_home() -> None:
+    home = Settings(db="postgresql://me:secret@db.example:5432/home")
+    kept = address("postgresql://me:secret@db.example:5432/acme?schema=a")
+    assert kept == "postgresql://me@db.example:5432/acme?schema=a"
+    assert opening(kept, home) == "postgresql://me:secret@db.example:5432/acme?schema=a"
+    elsewhere = address("postgresql://me@other.example/acme")
+    assert opening(elsewhere, home) == elsewhere
+    for url in ("postgresql://h/db?password=x", "postgresql://h/db?a=b&sslpassword=x"):
+        with pytest.raises(ScopedError):
+            address(url)
+    assert address("a b.db").endswith("/a%20b.db")
