@@ -3,6 +3,7 @@
 The map of the house; imports only point down:
 
     faces       mcp, cli                     translate and nothing else
+    houses      many organisations           leads each credential to its own
     app         the composition root         knows every room
     layers      audit 6, tenancy 4, objects 3, identity 2, registry 1
     spine       the one path                 read `spine/run.py` first
@@ -14,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scoped_mcp.app import Scoped, Session
+    from scoped_mcp.houses import Houses
     from scoped_mcp.kernel.errors import ScopedError
 
-__all__ = ["Scoped", "ScopedError", "Session", "__version__"]
+__all__ = ["Houses", "Scoped", "ScopedError", "Session", "__version__"]
 
 __version__ = "0.1.0"
-_FROM = {"Scoped": "app", "Session": "app", "ScopedError": "kernel.errors"}
+_FROM = {
+    "Houses": "houses",
+    "Scoped": "app",
+    "ScopedError": "kernel.errors",
+    "Session": "app",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - what was asked for

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import os
-import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +24,7 @@ from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage import copies, schema
+from scoped_mcp.storage import copies, keys, schema
 from scoped_mcp.storage.places import Place, SQLiteFile, place_of
 
 if TYPE_CHECKING:
@@ -35,22 +33,27 @@ if TYPE_CHECKING:
 
     from scoped_mcp.kernel.clock import Clock, Entropy
     from scoped_mcp.spine.caller import Proof
+    from scoped_mcp.spine.way import Way
     from scoped_mcp.storage.copies import Copied, Progress
     from scoped_mcp.storage.database import Database
 
 __all__ = ["Place", "Restored", "Scoped", "Session", "layers", "place_of"]
 
 V = TypeVar("V", bound=View)
-KEY_BYTES = 32
 
 
 class Session:
     """One credential in use: every call is its principal's."""
 
-    def __init__(self, spine: Spine, token: Proof, origin: Origin) -> None:
+    def __init__(self, spine: Way, token: Proof, origin: Origin) -> None:
         self._spine = spine
         self._token = token
         self._origin = origin
+
+    @property
+    def proof(self) -> Proof:
+        """The credential."""
+        return self._token
 
     async def run(self, command: Command[V], *, key: str | None = None) -> V:
         """Do what the command asks.
@@ -101,7 +104,7 @@ class Scoped:
         chance = entropy or SystemEntropy()
         place.create()
         try:
-            _make_key(_key_path(place, settings))
+            keys.make(_key_path(place, settings))
             house = House(
                 OrganisationId.of(chance.draw("house", 10)),
                 PrincipalId.of(chance.draw("house", 10)),
@@ -157,6 +160,37 @@ class Scoped:
                     await scoped.follows.close()
         finally:
             await database.close()
+
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def blank(url: str) -> AsyncGenerator[Database]:
+        """A database into which another is copied: made here, or left half full by an earlier try.
+
+        Raises:
+            InvalidError: there is something else.
+        """
+        place = place_of(url)
+        if place.bare():
+            place.create()
+        database = await place.open()
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    @staticmethod
+    def carry_key(source: Settings, target: Settings) -> None:
+        """Give a moved house the key that it has: cursors go on, and `recover` finds it.
+
+        Raises:
+            InvalidError: another key is there.
+        """
+        key = keys.read(_key_path(place_of(source.db), source), beside=False)
+        path = _key_path(place_of(target.db), target)
+        keys.make(path, key)
+        if path.read_bytes() != key:
+            message = f"the key file `{path}` is of another database"
+            raise InvalidError(message, hint="move it away, or name another database")
 
     async def session(self, token: Proof, origin: Origin | None = None) -> Session:
         """Bind a credential: every call of the session is its principal's.
@@ -294,6 +328,7 @@ async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Re
             message = f"its trail ends with {found}, not with the head that you named"
             raise InvalidError(message, hint="it is another copy, or was rewritten")
         house = await database.read(registry.house_of)
+        keys.make(_key_path(place, settings))
         spine = _spine(database, house, place, settings, None, None)
         begin = registry.BeginEpoch(seq=counted.entries, head=found)
         begun = await spine.run_as_house(begin, "cli")  # 3
@@ -330,7 +365,11 @@ def _spine(  # noqa: PLR0913 - the composition root composes
     return Spine(
         database,
         house=house,
-        secret=hmac.digest(_read_key(_key_path(place, settings)), b"cursors and traces", "sha256"),
+        secret=hmac.digest(
+            keys.read(_key_path(place, settings), beside=place.key_file is not None),
+            b"cursors and traces",
+            "sha256",
+        ),
         clock=clock,
         entropy=entropy or SystemEntropy(),
         limits=settings.limits,
@@ -345,20 +384,3 @@ def _key_path(place: Place, settings: Settings) -> Path:
     """The key's file: named, or beside the database, or under the user's data folder."""
     beside = settings.key_file or place.key_file
     return beside or settings.data_folder / f"{place.identity}.key"
-
-
-def _make_key(path: Path) -> None:
-    """A new key, unless there is one: 32 random bytes, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-
-
-def _read_key(path: Path) -> bytes:
-    """The key; a lost one is made anew: cursors end, and `recover` asks for the old one."""
-    _make_key(path)
-    return path.read_bytes()

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
         oidc_audience: The audience that such a JWT must name.
         oidc_jwks_uri: Where the issuer's keys are; or `oidc_public_key`, one key in PEM.
         oidc_create: Whether a first sign-in creates a user; off, an admin links identities.
+        open_organisations: How many organisations beside the home stay open in a process.
         allowed_hosts: Host names, beside loopback, under which the HTTP server answers.
         allowed_origins: Origins, beside loopback, that may call it from a browser.
     """
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     oidc_public_key: str | None = None
     oidc_algorithm: str = "RS256"
     oidc_create: bool = False
+    open_organisations: int = Field(default=32, ge=1)
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
 

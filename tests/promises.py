@@ -370,6 +370,20 @@ flow.reviewer          a reviewer who loses the role between opening and approvi
 flow.forged            a forged approval
 flow.whole             200 objects land together or, if the last fails, not at all
 
+== issue 5: organisations
+organisations.tokens    a token leads to the organisation that issued it; one from before, home
+organisations.apart     nothing of one organisation is seen in another: ids, names, counts
+organisations.oracle    a bad token is answered alike, whatever organisations there are
+organisations.founded   an organisation founded elsewhere is served at once
+organisations.suspended suspending an organisation bites the very next call of anybody in it
+organisations.bounded   no more houses stay open than allowed, and none in use is closed
+organisations.broken    a slow or broken organisation holds up no other; the next call tries again
+organisations.directory the directory is traced, nobody's to see, and holds no password
+organisations.swept     open houses are swept each time, the others in turn
+organisations.moved     a move keeps all as it is: ids, versions, credentials, cursors, the chain
+organisations.left      what an organisation left is closed, whatever copy of it is asked
+organisations.killed    a move that dies at any step leaves one usable organisation, never two
+
 == issue 3: faults
 faults.disk            a full or read-only disk is named, loses nothing, and is survived
 faults.files           a file replaced, cut or deleted under the server is named; nothing is lost

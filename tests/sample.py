@@ -14,6 +14,7 @@ scope:
         …e bob's, alice a member     …g carl's, bob a member
     prm …a bob's, pending     …c alice's, pending     …d applied; all through chn …a into scp …a
     ent …a an entry, …f a follow that alice has open
+    tnt …a in the directory, which is nobody's to see
     stg …a and …c of ppl …a; plc …a is obj …r, at the first and asked for the second
 
 A room that is added later adds what its examples name to `_furnish`.
@@ -36,6 +37,8 @@ import pytest
 from sqlalchemy import select
 
 from scoped_mcp import Scoped, ScopedError, Session
+from scoped_mcp.kernel.ids import OrganisationId, TenantId
+from scoped_mcp.layers import registry as registry_room
 from scoped_mcp.storage.path import registry
 from tests.conftest import FixedClock
 from tests.grounds import SQLITE, Ground
@@ -199,6 +202,14 @@ async def _furnish(scoped: Scoped, tokens: dict[str, str]) -> dict[str, str]:
     note("ent", "a", trail["items"][-1]["id"])
     note("ent", "f", (await alice.call("audit.follow"))["id"])
     note("org", "a", scoped.spine.house.organisation)
+    neighbour = registry_room.AddTenant(
+        id=TenantId.of(bytes(10)),
+        name="neighbour",
+        organisation=OrganisationId.of(bytes(10)),
+        tag="aaaaaaaaaa",
+        url="sqlite:////srv/neighbour.db",
+    )
+    note("tnt", "a", (await scoped.spine.run_as_house(neighbour)).id)
     for kind, prefix in (("membership", "mem"), ("projection", "prj"), ("relationship", "rel")):
         first_of = select(registry.c.public_id).where(registry.c.kind == kind).limit(1)
         found = await scoped.spine.database.read(lambda conn, one=first_of: conn.rows(one))

@@ -56,6 +56,7 @@ class ScopedError(Exception):
         hint: The next call to try.
         retry: Whether the same call may succeed later.
         entry: The public id of the trace entry of this refusal, once traced.
+        elsewhere: Whether another house of this server may be the one to ask; for its router alone.
     """
 
     code: Code = Code.INTERNAL
@@ -66,6 +67,7 @@ class ScopedError(Exception):
         self.hint = hint
         self.retry = retry
         self.entry: str | None = None
+        self.elsewhere = False
 
     def __str__(self) -> str:
         """Code, message and hint on one line."""

@@ -102,6 +102,12 @@ class OrganisationId(Id, prefix="org"):
     __slots__ = ()
 
 
+class TenantId(Id, prefix="tnt"):
+    """An organisation in the directory of the one that is home to a server."""
+
+    __slots__ = ()
+
+
 class KindId(Id, prefix="knd"):
     """A registered kind of thing."""
 

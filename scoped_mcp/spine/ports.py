@@ -1,6 +1,7 @@
 """What the spine asks of the rooms above it, each hung in by one of them.
 
 authenticate   identity   credential → caller
+standing       registry   refuses the house where its organisation went elsewhere
 open_session   identity   the record of a credential's first use
 session        identity   the kind of that record
 caller_sections            what rooms add to whoami
@@ -93,6 +94,7 @@ class Ports:
     """The places where rooms hang in."""
 
     authenticate: Callable[[ReadTx, Proof], Caller] | None = None
+    standing: Callable[[ReadTx], None] | None = None
     open_session: Callable[[WriteTx, Caller, Origin], Caller] | None = None
     session: type[Entity] | None = None
     sights: Callable[[ReadTx, Sequence[Any]], Sequence[Sight]] | None = None

@@ -171,7 +171,8 @@ class Spine:
         except ScopedError as error:  # not a refusal, which `_perform` returns: storage failed
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
-            await self._trace_failure(request, error)
+            if not error.elsewhere:
+                await self._trace_failure(request, error)
             raise
         except Exception as error:
             log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
@@ -222,6 +223,8 @@ class Spine:
         try:
             view = self._requested(tx, request)  # 2 to 6
         except ScopedError as refusal:
+            if refusal.elsewhere:  # nothing may be written here, a refusal neither
+                raise
             conn.rollback("step")
             forget(context, tx.record, kept)
             trace.write(context, head, request.origin, refusal)  # 7
@@ -273,6 +276,8 @@ class Spine:
         if request.token is None:
             key = tx.key(self.house.principal)
             context.caller = the_house(self.house, key or 0)
+            if ports.standing is not None:
+                ports.standing(tx)
             return None
         context.caller, anew = self._callers.enter(tx, request, head.authority)
         self._seen.note(tx)

@@ -46,8 +46,16 @@ class Conn(Protocol):
         """Insert one row; its integer key where the table makes one."""
         ...
 
+    def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows that name the same columns, keys included."""
+        ...
+
     def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
+        ...
+
+    def count_on(self, keys: Mapping[str, int]) -> None:
+        """Let the keys that each of these tables makes go on behind one, and numbers of entries."""
         ...
 
     def send(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - any of those
@@ -160,6 +168,10 @@ class SQLiteConn:
             return self._connection.execute(statement, values).lastrowid
         return int(self._raw.execute(plan.sql, plan.parameters(values)).lastrowid)
 
+    def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows that name the same columns."""
+        self._connection.execute(statement, rows)
+
     def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
         plan = self._plan(statement, values)
@@ -178,6 +190,9 @@ class SQLiteConn:
     def numbers(self, last: int) -> Iterator[int]:
         """Nobody else takes any."""
         return itertools.count(last + 1)
+
+    def count_on(self, keys: Mapping[str, int]) -> None:
+        """Keys and numbers go on behind the greatest that there is."""
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""

@@ -36,6 +36,10 @@ class Place(Protocol):
         """A short name of this place, the same in every process."""
         ...
 
+    def bare(self) -> bool:
+        """Whether there is nothing yet, not even a schema."""
+        ...
+
     def create(self) -> None:
         """Make the database with the newest schema.
 
@@ -111,6 +115,10 @@ class SQLiteFile:
         self.url = f"sqlite:///{path}"
         self.key_file: Path | None = path.with_name(path.name + ".key")
         self.identity = path.name
+
+    def bare(self) -> bool:
+        """Whether there is no file, or one without any table."""
+        return schema.bare(self.path)
 
     def create(self) -> None:
         """Make the file with the newest schema."""

@@ -49,6 +49,14 @@ def current(path: Path) -> str | None:
         return None if found is None else str(connection.exec_driver_sql(_REVISION).scalar())
 
 
+def bare(path: Path) -> bool:
+    """Whether the file is no database yet, or one without any table."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with unconfined(path) as connection:
+        return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+
+
 def create(path: Path) -> None:
     """Make a new database file (mode 0600) with the newest schema.
 

@@ -21,6 +21,7 @@ from tests.bench import (  # noqa: F401 - they declare themselves
     growth,
     lists,
     memory,
+    organisations,
     postgres,
     pyscoped,
     serving,

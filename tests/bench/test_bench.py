@@ -36,6 +36,8 @@ def test_every_benchmark_runs_and_says_what_it_found(tmp_path: Path) -> None:
         assert what in names
     for what in ("environment_spawn", "environment_discard", "spawn → 10 creates → discard"):
         assert what in names
+    for what in ("through the router", "organisations served", "a move of"):
+        assert what in names
     assert all(one["aim"] and one["value"] is not None for one in found)
 
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 import scoped_mcp
-from scoped_mcp.app import Scoped, Session
+from scoped_mcp.app import Session
 from scoped_mcp.config import Settings
+from scoped_mcp.houses import Houses
 from scoped_mcp.kernel.errors import (
     Code,
     InvalidError,
@@ -65,8 +66,8 @@ def act(db: str | None, work: Callable[[Session], Awaitable[T]]) -> T:
     return within(db, lambda _, session: work(session))
 
 
-def within(db: str | None, work: Callable[[Scoped, Session], Awaitable[T]]) -> T:
-    """The same for what needs the house itself.
+def within(db: str | None, work: Callable[[Houses, Session], Awaitable[T]]) -> T:
+    """The same for what needs the houses themselves.
 
     Raises:
         ScopedError: it was refused.
@@ -75,8 +76,8 @@ def within(db: str | None, work: Callable[[Scoped, Session], Awaitable[T]]) -> T
     token = token_of(read)
 
     async def run() -> T:
-        async with Scoped.open(read.db, settings=read) as scoped:
-            return await work(scoped, Session(scoped.spine, token, ORIGIN))
+        async with Houses.open(read) as houses:
+            return await work(houses, Session(houses.spine, token, ORIGIN))
 
     return asyncio.run(run())
 

@@ -19,6 +19,7 @@ from scoped_mcp.faces.cli import (
     demo,
     environments,
     founding,
+    organisations,
     principals,
     reviews,
     schema,
@@ -51,6 +52,7 @@ app.add_typer(reviews.app, name="review")
 app.command()(calling.call)
 app.add_typer(trail.app, name="audit")
 app.add_typer(schema.app, name="db")
+app.add_typer(organisations.app, name="org")
 app.command()(founding.recover)
 app.command()(copies.backup)
 app.command()(copies.restore)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings
 from scoped_mcp.faces.cli.options import Db, Json
+from scoped_mcp.houses import HOME, Houses, settings_of
+
+if TYPE_CHECKING:
+    from scoped_mcp.config import Settings
 
 NEXT = """\
 created {db}
@@ -36,7 +40,7 @@ def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:
     `export SCOPED_MCP_TOKEN=$(scoped-mcp init)` works.
     """
     read = settings(db)
-    name = name if name is not None else _login()
+    name = name if name is not None else login()
     token = asyncio.run(Scoped.create(read.db, name=name, settings=read))
     url = place_of(read.db).url
     if json:
@@ -48,6 +52,9 @@ def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:
 
 def recover(
     name: Annotated[str, typer.Argument(help="Whose credentials are lost.", show_default=False)],
+    org: Annotated[
+        str | None, typer.Option(help="In which organisation; the home unless named.")
+    ] = None,
     db: Db = None,
     *,
     json: Json = False,
@@ -58,6 +65,8 @@ def recover(
     is shown to the principal by its next `whoami`.
     """
     read = settings(db)
+    if org not in {None, HOME}:
+        read = asyncio.run(_whose(read, org or ""))
     token = asyncio.run(Scoped.recover(read.db, name, settings=read))
     if json:
         show.as_json({"token": token, "name": name})
@@ -66,7 +75,15 @@ def recover(
         show.note(f"every earlier credential of {show.plain(name)} has ended; this token is new")
 
 
-def _login() -> str:
+async def _whose(read: Settings, org: str) -> Settings:
+    """The settings under which an organisation's own database is opened."""
+    async with Houses.open(read) as houses:
+        tenant = await houses.directory.named(org)
+        return settings_of(tenant.id, tenant.url, read)
+
+
+def login() -> str:
+    """What the caller's account is called."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # an account without a name

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scoped_mcp.app import Scoped
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings, token_of
 from scoped_mcp.faces.cli.options import Db, Json
+from scoped_mcp.houses import Houses
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import driver
 
@@ -73,16 +73,16 @@ def serve(  # noqa: PLR0913 - every option of a server
 async def _serve_stdio(read: Settings) -> None:
     from scoped_mcp.faces import mcp  # noqa: PLC0415 - half a second that other commands save
 
-    async with Scoped.open(read.db, settings=read) as scoped:
-        await mcp.serve_stdio(scoped)
+    async with Houses.open(read) as houses:
+        await mcp.serve_stdio(houses)
 
 
 async def _serve_http(read: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
 
     with mcp.bind(host, port) as bound:
-        async with Scoped.open(read.db, settings=read) as scoped:
-            await mcp.serve_on(scoped, bound, ready=ready)
+        async with Houses.open(read) as houses:
+            await mcp.serve_on(houses, bound, ready=ready)
 
 
 def _serve_many(
@@ -91,7 +91,7 @@ def _serve_many(
     from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
 
     async def look() -> None:
-        async with Scoped.open(read.db, settings=read):
+        async with Houses.open(read):
             """What is wrong with the house is told here, and once."""
 
     asyncio.run(look())

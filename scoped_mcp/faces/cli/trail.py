@@ -14,7 +14,8 @@ from scoped_mcp.faces.cli.options import Count, Cursor, Db, Json, moment
 from scoped_mcp.kernel.errors import ScopedError
 
 if TYPE_CHECKING:
-    from scoped_mcp.app import Scoped, Session
+    from scoped_mcp.app import Session
+    from scoped_mcp.houses import Houses
 
 app = typer.Typer(help="Read and verify the trail.", no_args_is_help=True)
 COLUMNS = {
@@ -72,11 +73,11 @@ def log(  # noqa: PLR0913 - every filter of the operation
         "until": moment(until).isoformat() if until else None,
     }
 
-    async def work(house: Scoped, caller: Session) -> None:
+    async def work(houses: Houses, caller: Session) -> None:
         if principal:
             filters["principal"] = await acting.principal_id(caller, principal)
         if follow:
-            await _follow(house, caller, filters, limit, in_json=json)
+            await _follow(houses, caller, filters, limit, in_json=json)
             return
         found = await acting.listed(caller, "audit.list", filters, limit, cursor)
         show.page(found, COLUMNS, in_json=json)
@@ -85,7 +86,7 @@ def log(  # noqa: PLR0913 - every filter of the operation
 
 
 async def _follow(
-    house: Scoped, caller: Session, filters: dict[str, Any], latest: int, *, in_json: bool
+    houses: Houses, caller: Session, filters: dict[str, Any], latest: int, *, in_json: bool
 ) -> None:
     """Print entries as they come, oldest first, until told to stop; the follow is ended then.
 
@@ -100,7 +101,7 @@ async def _follow(
         try:
             await caller.call("audit.unfollow", {"follow": follow})
         except ScopedError:
-            await house.sweep()
+            await houses.sweep(caller)
 
 
 async def _look(caller: Session, follow: str, stop: asyncio.Event, *, in_json: bool) -> None:

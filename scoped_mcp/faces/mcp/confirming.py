@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastmcp.server.context import Context
 
     from scoped_mcp.spine.caller import Origin, Proof
-    from scoped_mcp.spine.run import Spine
+    from scoped_mcp.spine.way import Way
 
 OPERATION = "promotion.request"
 TOOL = "promotion_request"
@@ -54,13 +54,13 @@ class Answered:
     origin: Origin
 
 
-def sealing(spine: Spine) -> RequestStateSecurity:
+def sealing(spine: Way) -> RequestStateSecurity:
     """How states are sealed: the same in every process of a house, for five minutes."""
     return RequestStateSecurity(keys=[spine.secret_for(b"request states")], ttl=SECONDS)
 
 
 async def ask(
-    spine: Spine, proof: Proof, arguments: Mapping[str, Any], origin: Origin
+    spine: Way, proof: Proof, arguments: Mapping[str, Any], origin: Origin
 ) -> Answered | InputRequiredToolResult:
     """Ask, or take the answer, as the client's era has it.
 

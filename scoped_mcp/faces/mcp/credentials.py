@@ -24,7 +24,7 @@ from scoped_mcp.spine.caller import Origin
 if TYPE_CHECKING:
     from scoped_mcp.faces.mcp.external import ExternalIdentities
     from scoped_mcp.spine.caller import Proof
-    from scoped_mcp.spine.run import Spine
+    from scoped_mcp.spine.way import Way
 
 REMEMBERED_SECONDS = 1.0
 REMEMBERED = 1_024
@@ -51,7 +51,7 @@ class Credentials:
 
     def __init__(
         self,
-        spine: Spine,
+        spine: Way,
         external: ExternalIdentities | None = None,
         token: str | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Credentials:
             raise _unknown()
         proof = await self._proof(token)
         try:
-            principal, credential = await self._verify(proof)
+            house, principal, credential = await self._verify(proof)
         except UnauthenticatedError:
             self._known.pop(name, None)
             await self._spine.refused(token, origin())
@@ -90,7 +90,7 @@ class Credentials:
             client_id=credential,
             scopes=[],
             subject=principal,
-            claims={"iss": self._spine.house.organisation},
+            claims={"iss": house},
         )
         if len(self._known) >= REMEMBERED:
             self._known.clear()
@@ -104,11 +104,16 @@ class Credentials:
             return cast("Proof", access.proof)
         return access.token if access is not None else self._token or ""
 
+    def house(self) -> str:
+        """The organisation of the current request's caller; empty where a transport has but one."""
+        access = get_access_token()
+        return str(access.claims["iss"]) if isinstance(access, KnownToken) else ""
+
     async def _proof(self, token: str) -> Proof:
         external = None if self._external is None else await self._external.proof(token)
         return token if external is None else external
 
-    async def _verify(self, proof: Proof) -> tuple[str, str]:
+    async def _verify(self, proof: Proof) -> tuple[str, str, str]:
         """Whom a proof names; at a first sign-in it is enrolled, where the operator allows that."""
         try:
             return await identity.verify(self._spine, proof)

@@ -35,14 +35,15 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from scoped_mcp.app import Scoped
+    from scoped_mcp.faces.mcp.served import Served
+    from scoped_mcp.spine.tx import ReadTx
 
 PATH = "/mcp"
 GARBAGE = (10_000, 20, 20)  # new objects before a look at them, and looks before one at older ones
 GRACE_SECONDS = 4  # of the ten that a stop may take
 
 
-def application(scoped: Scoped) -> Starlette:
+def application(scoped: Served) -> Starlette:
     """The ASGI application of an open house.
 
     Bodies end at 4 MiB (413); hosts and origins beside loopback are named in the settings (421 and
@@ -71,7 +72,7 @@ def application(scoped: Scoped) -> Starlette:
 
 
 async def serve(
-    scoped: Scoped, host: str, port: int, *, ready: Callable[[str], None] | None = None
+    scoped: Served, host: str, port: int, *, ready: Callable[[str], None] | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way have four seconds to end.
 
@@ -88,7 +89,7 @@ async def serve(
 
 
 async def serve_on(
-    scoped: Scoped,
+    scoped: Served,
     bound: socket.socket,
     *,
     ready: Callable[[str], None] | None = None,
@@ -256,14 +257,14 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def _add_routes(face: Face, scoped: Scoped) -> None:
+def _add_routes(face: Face, scoped: Served) -> None:
     async def healthz(_request: Request) -> Response:
         await scoped.spine.alive()
         return JSONResponse({"status": "ok", "version": scoped_mcp.__version__})
 
     async def metrics(request: Request) -> Response:
-        calls = await _administers(scoped, _bearer(request))
-        return PlainTextResponse(face.metrics.text(calls=calls), media_type=CONTENT_TYPE)
+        house = await _administered(scoped, _bearer(request))
+        return PlainTextResponse(face.metrics.text(house), media_type=CONTENT_TYPE)
 
     face.server.custom_route("/healthz", methods=["GET"])(healthz)
     face.server.custom_route("/metrics", methods=["GET"])(metrics)
@@ -275,10 +276,14 @@ def _bearer(request: Request) -> str:
     return "" if access is None else access.token
 
 
-async def _administers(scoped: Scoped, token: str) -> bool:
-    if not token:
-        return False
-    with contextlib.suppress(UnauthenticatedError):
-        root = scoped.spine.house.root
-        return await scoped.spine.look(lambda tx: tx.access_to(root) >= Access.ADMIN, token)
-    return False
+async def _administered(scoped: Served, token: str) -> str | None:
+    """The organisation that the caller administers, if it does."""
+
+    def ask(tx: ReadTx) -> str | None:
+        house = tx.house
+        return house.organisation if tx.access_to(house.root) >= Access.ADMIN else None
+
+    if token:
+        with contextlib.suppress(UnauthenticatedError):
+            return await scoped.spine.look(ask, token)
+    return None

@@ -1,13 +1,14 @@
 """What the server counts of itself, as Prometheus text (exposition format 0.0.4).
 
 Names of operations and outcomes alone: no principal, no id. Even so, how much others do is nobody's
-business: the counts are shown to administrators of the root scope, the uptime to all.
+business: the counts of an organisation are shown to administrators of its root scope, the uptime to
+all.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 from scoped_mcp.spine.declare import catalogue
 
@@ -19,26 +20,26 @@ class Metrics:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._calls: Counter[tuple[str, str]] = Counter()
+        self._calls: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
 
-    def count(self, operation: str, outcome: str) -> None:
+    def count(self, house: str, operation: str, outcome: str) -> None:
         """Count one call; names that nobody declared are one, or clients could grow the table."""
-        self._calls[operation if operation in catalogue else "unknown", outcome] += 1
+        self._calls[house][operation if operation in catalogue else "unknown", outcome] += 1
 
-    def text(self, *, calls: bool) -> str:
-        """All that is shown, one metric a line."""
+    def text(self, house: str | None) -> str:
+        """All that is shown, one metric a line; the calls of one organisation, or of none."""
         lines = [
             "# HELP scoped_mcp_uptime_seconds Seconds since this process started to serve.",
             "# TYPE scoped_mcp_uptime_seconds gauge",
             f"scoped_mcp_uptime_seconds {time.monotonic() - self._started:.3f}",
         ]
-        if calls:
+        if house is not None:
             lines += [
                 "# HELP scoped_mcp_calls_total Calls by operation and outcome (done, or a code).",
                 "# TYPE scoped_mcp_calls_total counter",
                 *(
                     f'scoped_mcp_calls_total{{operation="{name}",outcome="{outcome}"}} {count}'
-                    for (name, outcome), count in sorted(self._calls.items())
+                    for (name, outcome), count in sorted(self._calls[house].items())
                 ),
             ]
         return "\n".join(lines) + "\n"

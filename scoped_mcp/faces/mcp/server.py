@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mcp.server.context import HandlerResult, ServerRequestContext
     from mcp_types import CallToolResult
 
-    from scoped_mcp.app import Scoped
+    from scoped_mcp.faces.mcp.served import Served
 
 NAME = "scoped-mcp"
 INSTRUCTIONS = """\
@@ -66,7 +66,7 @@ class Face:
     metrics: Metrics
 
 
-def build(scoped: Scoped, *, token: str | None = None) -> FastMCP[Any]:
+def build(scoped: Served, *, token: str | None = None) -> FastMCP[Any]:
     """The MCP server of an open house.
 
     Args:
@@ -76,7 +76,7 @@ def build(scoped: Scoped, *, token: str | None = None) -> FastMCP[Any]:
     return face_of(scoped, token=token).server
 
 
-def face_of(scoped: Scoped, *, token: str | None = None) -> Face:
+def face_of(scoped: Served, *, token: str | None = None) -> Face:
     """The same, with what HTTP and stdio need beside the server."""
     external = ExternalIdentities(scoped.settings) if scoped.settings.oidc_issuer else None
     credentials = Credentials(scoped.spine, external, token)

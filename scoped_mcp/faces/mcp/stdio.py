@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mcp.server.models import InitializationOptions
     from mcp.shared._stream_protocols import ReadStream, WriteStream
 
-    from scoped_mcp.app import Scoped
+    from scoped_mcp.faces.mcp.served import Served
 
 Item: TypeAlias = SessionMessage | Exception
 
 
-async def serve(scoped: Scoped) -> None:
+async def serve(scoped: Served) -> None:
     """Serve the client at the other end of standard input and output until it hangs up.
 
     The credential is `SCOPED_MCP_TOKEN`. It is looked at once here, so that a wrong one is told at

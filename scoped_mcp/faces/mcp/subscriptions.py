@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from mcp_types import ServerCapabilities, ServerNotification
 
     from scoped_mcp.faces.mcp.credentials import Credentials
-    from scoped_mcp.spine.follow import Follows, Stream
+    from scoped_mcp.faces.mcp.served import Followed
+    from scoped_mcp.spine.follow import Stream
 
 STALLED_SECONDS = 30.0  # for a client that does not take what it asked to be told
 _STREAM = "scoped-mcp/subscriptions"
@@ -62,7 +63,7 @@ class Subscriptions:
         most: How many addresses of one request are looked at: one more than anybody may follow.
     """
 
-    def __init__(self, follows: Follows, credentials: Credentials, most: int) -> None:
+    def __init__(self, follows: Followed, credentials: Credentials, most: int) -> None:
         self._follows = follows
         self._credentials = credentials
         self._most = most

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from scoped_mcp.faces.mcp.credentials import Credentials
     from scoped_mcp.faces.mcp.metrics import Metrics
     from scoped_mcp.spine.caller import Origin
-    from scoped_mcp.spine.run import Spine
+    from scoped_mcp.spine.way import Way
 
 
 class Caller:
     """Calls operations as whoever made the current request, and counts how they ended."""
 
-    def __init__(self, spine: Spine, credentials: Credentials, metrics: Metrics) -> None:
+    def __init__(self, spine: Way, credentials: Credentials, metrics: Metrics) -> None:
         self.spine = spine
         self._credentials = credentials
         self._metrics = metrics
@@ -42,13 +42,13 @@ class Caller:
         Raises:
             ScopedError: it was refused.
         """
-        proof = self._credentials.proof()
+        proof, house = self._credentials.proof(), self._credentials.house()
         try:
             view = await self.spine.call(name, arguments, proof, where or origin())
         except ScopedError as error:
-            self._metrics.count(name, error.code.value)
+            self._metrics.count(house, name, error.code.value)
             raise
-        self._metrics.count(name, "done")
+        self._metrics.count(house, name, "done")
         return view.model_dump(mode="json", exclude_none=True)
 
     async def shown(self) -> frozenset[str]:

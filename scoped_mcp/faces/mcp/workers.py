@@ -24,8 +24,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from scoped_mcp.app import Scoped
 from scoped_mcp.faces.mcp import http
+from scoped_mcp.houses import Houses
 from scoped_mcp.kernel.errors import InvalidError, ScopedError
 
 if TYPE_CHECKING:
@@ -186,11 +186,11 @@ def _work(settings: Settings, bound: socket.socket, line: Connection[Any, Any]) 
 
 
 async def _serve(settings: Settings, bound: socket.socket, line: Connection[Any, Any]) -> None:
-    async with Scoped.open(settings.db, settings=settings) as scoped:
+    async with Houses.open(settings) as houses:
         line.send(_READY)
         await asyncio.to_thread(line.recv)
         await http.serve_on(
-            scoped, bound, ready=lambda _: line.send(_SERVING), stopper=_closed_by(line)
+            houses, bound, ready=lambda _: line.send(_SERVING), stopper=_closed_by(line)
         )
 
 

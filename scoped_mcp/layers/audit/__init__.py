@@ -17,6 +17,7 @@ from scoped_mcp.layers.audit.model import (
 )
 from scoped_mcp.layers.audit.operations import get, list_, verify
 from scoped_mcp.layers.audit.store import require
+from scoped_mcp.layers.audit.store import verify as recompute
 
 __all__ = [
     "EntryView",
@@ -29,6 +30,7 @@ __all__ = [
     "VerifyView",
     "get",
     "list_",
+    "recompute",
     "require",
     "verify",
 ]

@@ -5,6 +5,7 @@ token becomes a caller, read in the operation's own transaction, so that a revoc
 or an expiry bites the very next call.
 """
 
+from scoped_mcp.layers.identity.logic import tag_in, tag_of
 from scoped_mcp.layers.identity.model import (
     AddPrincipal,
     BreakGlass,
@@ -82,6 +83,8 @@ __all__ = [
     "pinned_to",
     "ran_out",
     "sponsors",
+    "tag_in",
+    "tag_of",
     "teams",
     "verify",
 ]

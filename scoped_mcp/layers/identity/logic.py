@@ -14,8 +14,10 @@ from scoped_mcp.layers.identity.model import TOOLSETS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SECRET_BYTES = 32
+SECRET_BYTES = 26
 SALT_BYTES = 16
+TAG = 10
+"""So many characters of a secret say of which organisation it is; the other 42 are chance."""
 STANDING_ALONE = frozenset({"user", "team"})
 """Kinds that nobody sponsors."""
 HIERARCHICAL = frozenset({"member_of", "supervises", "manages", "reports_to", "part_of"})
@@ -31,9 +33,24 @@ def split(token: str) -> tuple[str, str] | None:
     return None if match is None else (f"crd_{match.group(1)}", match.group(2))
 
 
-def secret_of(entropy: bytes) -> str:
-    """The secret part of a new token: 256 random bits in base 32."""
-    return base64.b32encode(entropy).decode().rstrip("=").lower()
+def secret_of(entropy: bytes, organisation: str) -> str:
+    """The secret part of a new token: the organisation's tag, then 208 random bits in base 32."""
+    return tag_of(organisation) + _base32(entropy)
+
+
+def tag_of(organisation: str) -> str:
+    """What leads an organisation's tokens to it. It says nothing to who does not know its id."""
+    return _base32(hashlib.sha256(f"organisation {organisation}".encode()).digest())[:TAG]
+
+
+def tag_in(token: str) -> str | None:
+    """The tag of a token; older tokens have chance in its place, and are of who is at home."""
+    found = split(token)
+    return None if found is None else found[1][:TAG]
+
+
+def _base32(octets: bytes) -> str:
+    return base64.b32encode(octets).decode().rstrip("=").lower()
 
 
 def token_of(credential: str, secret: str) -> str:
@@ -42,7 +59,7 @@ def token_of(credential: str, secret: str) -> str:
 
 
 def verifier_of(secret: str, salt: bytes) -> str:
-    """What is stored of a secret. 256 random bits need no slow hash (NIST SP 800-63B §5.1.1.2)."""
+    """What is stored of a secret. 208 random bits need no slow hash (NIST SP 800-63B §5.1.1.2)."""
     return f"{salt.hex()}:{hashlib.sha256(salt + secret.encode()).hexdigest()}"
 
 

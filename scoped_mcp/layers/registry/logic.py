@@ -20,3 +20,12 @@ def legal(now: Lifecycle, then: Lifecycle) -> bool:
 def moves(now: Lifecycle) -> tuple[str, ...]:
     """Where a thing may go from here."""
     return tuple(sorted(_MOVES[now]))
+
+
+def has_password(url: str) -> bool:
+    """Whether a database URL holds a password: before its host, or among its parameters."""
+    rest = url.partition("://")[2]
+    named, _, query = rest.partition("?")
+    account = named.rpartition("@")[0]
+    asked = {part.partition("=")[0].lower() for part in query.split("&")}
+    return ":" in account or bool(asked & {"password", "sslpassword"})

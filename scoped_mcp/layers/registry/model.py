@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scoped_mcp.kernel.ids import AnyId, KindId, OperationId, OrganisationId, PrincipalId, ScopeId
+from scoped_mcp.kernel.ids import (
+    AnyId,
+    KindId,
+    OperationId,
+    OrganisationId,
+    PrincipalId,
+    ScopeId,
+    TenantId,
+)
 from scoped_mcp.kernel.text import Name
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.entity import Entity
@@ -33,6 +41,13 @@ class Head(BaseModel):
     hash: str
 
 
+class OrganisationState(StrEnum):
+    """Whether an organisation's credentials work."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
 class Organisation(Entity):
     """One organisation is one database; this names its own principal and its root scope.
 
@@ -40,6 +55,8 @@ class Organisation(Entity):
         epoch: How often it was restored from a copy: credentials of another epoch are dead
             (ruling 24). A database that never was says nothing of it, as older code expects.
         continues: The head of the chain from which this epoch goes on.
+        state: Suspended, no credential of it works; the house itself goes on.
+        moved_to: Where it went: this database is closed, for its house too.
     """
 
     KIND: ClassVar[str] = "organisation"
@@ -50,6 +67,39 @@ class Organisation(Entity):
     root: ScopeId
     epoch: int = Field(default=0, exclude_if=operator.not_)
     continues: Head | None = Field(default=None, exclude_if=operator.not_)
+    state: OrganisationState = OrganisationState.ACTIVE
+    moved_to: str | None = None
+
+
+class TenantState(StrEnum):
+    """What the directory knows of an organisation; whether it may act, its own database says."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    MOVING = "moving"
+
+
+class Tenant(Entity):
+    """An organisation that the server of this one serves too: where it is, and what leads to it.
+
+    Attributes:
+        organisation: Its id, which is none of this database.
+        tag: What its tokens carry.
+        url: Its database; never with a password.
+        target: Where it is being moved.
+        issuer: The issuer of external identities that leads to it.
+    """
+
+    KIND: ClassVar[str] = "tenant"
+
+    id: TenantId
+    name: str
+    organisation: str
+    tag: str
+    url: str
+    state: TenantState = TenantState.ACTIVE
+    target: str | None = None
+    issuer: str | None = None
 
 
 class Kind(Entity):
@@ -178,3 +228,94 @@ class SetLifecycle(Command[Registration]):
 
     example: ClassVar[dict[str, Any]] = {"id": "knd_aaaaaaaaaaaaaaaa", "lifecycle": "deprecated"}
     traced: ClassVar[frozenset[str]] = frozenset({"lifecycle"})
+
+
+class Standing(View):
+    """How an organisation stands."""
+
+    id: OrganisationId
+    state: OrganisationState
+    moved_to: str | None = None
+
+
+class SetStanding(Command[Standing]):
+    """Suspend an organisation, or let it act again: the very next call of anybody in it."""
+
+    state: OrganisationState
+
+    example: ClassVar[dict[str, Any]] = {"state": "suspended"}
+    traced: ClassVar[frozenset[str]] = frozenset({"state"})
+
+
+class LeaveDatabase(Command[Standing]):
+    """Close this database for good: the final entry says where the organisation went."""
+
+    to: str = Field(max_length=1_000)
+
+    example: ClassVar[dict[str, Any]] = {"to": "sqlite:////srv/acme.db"}
+    traced: ClassVar[frozenset[str]] = frozenset({"to"})
+
+
+class ArriveInDatabase(Command[Standing]):
+    """Open the database to which an organisation went, once all of it is here."""
+
+    at: str = Field(max_length=1_000)
+
+    example: ClassVar[dict[str, Any]] = {"at": "sqlite:////srv/acme.db"}
+    traced: ClassVar[frozenset[str]] = frozenset({"at"})
+
+
+class StayInDatabase(Command[Standing]):
+    """Open a database again whose organisation went nowhere: its move was abandoned."""
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class TenantView(View):
+    """An organisation of the directory."""
+
+    id: TenantId
+    name: str
+    organisation: str
+    url: str
+    state: TenantState
+    target: str | None = None
+    issuer: str | None = None
+
+
+class AddTenant(Command[TenantView]):
+    """Enter an organisation into the directory."""
+
+    id: TenantId
+    name: Name
+    organisation: OrganisationId
+    tag: str = Field(max_length=64)
+    url: str = Field(max_length=1_000)
+    issuer: str | None = Field(default=None, max_length=1_000)
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "tnt_aaaaaaaaaaaaaaaa",
+        "name": "acme",
+        "organisation": "org_aaaaaaaaaaaaaaaa",
+        "tag": "aaaaaaaaaa",
+        "url": "sqlite:////srv/acme.db",
+    }
+
+
+class SetTenant(Command[TenantView]):
+    """Say anew where an organisation of the directory is, what leads to it and how it stands."""
+
+    id: TenantId
+    expected_version: int
+    url: str = Field(max_length=1_000)
+    state: TenantState
+    target: str | None = Field(default=None, max_length=1_000)
+    issuer: str | None = Field(default=None, max_length=1_000)
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "tnt_aaaaaaaaaaaaaaaa",
+        "expected_version": 1,
+        "url": "sqlite:////srv/acme.db",
+        "state": "active",
+    }
+    traced: ClassVar[frozenset[str]] = frozenset({"state"})

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, bindparam, select, true  # noqa: TID251 - the registry is read before any caller is
+from sqlalchemy import ColumnElement, bindparam, false, select, true  # noqa: TID251 - the registry is read before any caller is
 
+from scoped_mcp.kernel.errors import ConflictError
 from scoped_mcp.kernel.ids import OrganisationId
-from scoped_mcp.layers.registry.model import DeclaredOperation, Head, Kind, Organisation
+from scoped_mcp.layers.registry.model import (
+    DeclaredOperation,
+    Head,
+    Kind,
+    Organisation,
+    OrganisationState,
+    Tenant,
+)
 from scoped_mcp.layers.registry.tables import kinds, operations, organisations
+from scoped_mcp.layers.registry.tables import tenants as directory
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Access, catalogue
-from scoped_mcp.spine.ports import decides, filters
+from scoped_mcp.spine.ports import decides, filters, ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import chain_heads, entries, registry
 
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 entity.bind(Organisation, organisations)
 entity.bind(Kind, kinds)
 entity.bind(DeclaredOperation, operations)
+entity.bind(Tenant, directory)
 
 _REGISTRATION = (
     select(registry, entries.c.at, entries.c.principal)
@@ -34,6 +44,10 @@ _REGISTRATION = (
 _URN = select(registry.c.public_id).where(registry.c.urn == bindparam("urn"))
 _HEAD = select(chain_heads.c.seq, chain_heads.c.hash)
 _KINDS = select(kinds.c.name)
+_STANDING = select(organisations.c.state, organisations.c.moved_to)
+_TENANTS = everything(Tenant).order_by(directory.c.id)
+_TAGGED = everything(Tenant).where(directory.c.tag == bindparam("tag"))
+LEAVE, ARRIVE, STAY = "organisation.leave", "organisation.arrive", "organisation.stay"
 _OPERATIONS = select(operations.c.name)
 
 
@@ -52,8 +66,47 @@ def missing(rows: Any) -> tuple[set[str], set[str]]:  # noqa: ANN401 - anything 
 
 
 def unregistered(conn: Conn) -> bool:
-    """Whether this code declares what the registry lacks."""
-    return any(missing(conn))
+    """Whether this code declares what the registry lacks, and may still write there."""
+    return any(missing(conn)) and standing(conn)[1] is None
+
+
+def standing(rows: Any) -> tuple[bool, str | None]:  # noqa: ANN401 - anything with `row`
+    """Whether the organisation is suspended, and where it went; before it is founded, neither."""
+    row = rows.row(_STANDING)
+    if row is None:
+        return False, None
+    return row.state == OrganisationState.SUSPENDED.value, row.moved_to
+
+
+def require_here(tx: ReadTx) -> None:
+    """Refuse the house itself where the organisation went elsewhere: the last entry is the last.
+
+    What closes and opens a database is exempt, and nobody's but the house's.
+
+    Raises:
+        ConflictError: it went elsewhere.
+    """
+    if tx.operation.name not in {LEAVE, ARRIVE, STAY} and standing(tx)[1] is not None:
+        raise moved()
+
+
+def moved() -> ConflictError:
+    """The answer of a database whose organisation went elsewhere, which a router follows."""
+    message = "the organisation has moved; this copy of it is closed"
+    refusal = ConflictError(message, hint="call again where it is now", retry=True)
+    refusal.elsewhere = True
+    return refusal
+
+
+def tenants(tx: ReadTx) -> list[Tenant]:
+    """The whole directory, oldest first."""
+    return tx.entities(Tenant, _TENANTS)
+
+
+def by_tag(tx: ReadTx, tag: str) -> Tenant | None:
+    """The organisation whose tokens carry this tag."""
+    found = tx.entities(Tenant, _TAGGED, {"tag": tag})
+    return found[0] if found else None
 
 
 def head(tx: ReadTx) -> Head:
@@ -95,3 +148,18 @@ def decide(tx: ReadTx, _thing: Kind | DeclaredOperation) -> Access:
 def visible(_tx: ReadTx) -> ColumnElement[bool]:
     """All of them, for everyone."""
     return true()
+
+
+@decides(Tenant)
+def nobodys(_tx: ReadTx, _one: Tenant) -> Access:
+    """The directory is the house's alone: who else is served here is nobody's business."""
+    return Access.NONE
+
+
+@filters(Tenant)
+def listed(_tx: ReadTx) -> ColumnElement[bool]:
+    """The same as a filter."""
+    return false()
+
+
+ports.standing = require_here

@@ -12,6 +12,19 @@ organisations = state_table(
     ref("house"),
     ref("root"),
     Column("epoch", Key, nullable=False, server_default="0"),
+    Column("state", Words, nullable=False, server_default="active"),
+    Column("moved_to", Words),
+)
+
+tenants = state_table(
+    "tenants",
+    Column("name", Words, nullable=False),
+    Column("tag", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("issuer", Words),
+    Index("ux_tenants_name", "name", unique=True),
+    Index("ux_tenants_tag", "tag", unique=True),
+    Index("ux_tenants_issuer", "issuer", unique=True),
 )
 
 kinds = state_table(

@@ -71,6 +71,21 @@ class PostgresConn:
         self._pipeline.sync()
         return 0
 
+    def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows that name the same columns, keys included."""
+        for row in rows:
+            self._run(statement, row)
+        self._pipeline.sync()
+
+    def count_on(self, keys: Mapping[str, int]) -> None:
+        """PostgreSQL counts beside its tables."""
+        for table, key in keys.items():
+            if table == "entries":
+                self._raw.execute("SELECT setval('entry_numbers', %s)", [key])
+            else:
+                serial = "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)"
+                self._raw.execute(serial, [table, key])
+
     def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
         _, cursor = self._run(statement, values)

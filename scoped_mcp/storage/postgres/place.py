@@ -33,6 +33,10 @@ class PostgresSchema:
         """
         return cls(Address.parse(url))
 
+    def bare(self) -> bool:
+        """Whether there is no table in the schema."""
+        return schema.bare(self.address)
+
     def create(self) -> None:
         """Make the schema with its roles, tables and guards."""
         schema.create(self.address)

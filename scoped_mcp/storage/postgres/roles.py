@@ -90,7 +90,7 @@ def grant(raw: psycopg.Connection[Any], schema: str, tables: Iterable[str]) -> N
     """Give `scoped_app` what operations need of each table, and nothing else."""
     app, place = sql.Identifier(APP), sql.Identifier(schema)
     raw.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(place, app))
-    words = sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {} TO {}")
+    words = sql.SQL("GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {} TO {}")
     raw.execute(words.format(place, app))
     for table in tables:
         rights = "SELECT"

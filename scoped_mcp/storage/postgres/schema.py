@@ -97,6 +97,12 @@ def current(address: Address) -> str | None:
         return _revision(raw, address)
 
 
+def bare(address: Address) -> bool:
+    """Whether there is no table in the schema."""
+    with _owner(address, own=False) as raw:
+        return raw.execute(_HAS_TABLES, [address.schema]).fetchone() is None
+
+
 def create(address: Address) -> None:
     """Make the schema, its roles and its tables, with everything that guards them.
 

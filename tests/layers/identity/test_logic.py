@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoped_mcp.kernel.ids import CredentialId
+from scoped_mcp.kernel.ids import CredentialId, OrganisationId
 from scoped_mcp.layers.identity import logic
 from scoped_mcp.layers.identity.model import TOOLSETS
 from tests.promises import promise
 
+ORG = "org_aaaaaaaaaaaaaaaa"
 ENTROPY = st.binary(min_size=logic.SECRET_BYTES, max_size=logic.SECRET_BYTES)
 ID = st.binary(min_size=10, max_size=10).map(CredentialId.of)
 SALT = st.binary(min_size=logic.SALT_BYTES, max_size=logic.SALT_BYTES)
@@ -23,27 +24,36 @@ class TestTokens:
     def test_a_token_splits_into_what_it_was_made_of_and_proves_it(
         self, credential: CredentialId, entropy: bytes, salt: bytes
     ) -> None:
-        secret = logic.secret_of(entropy)
+        secret = logic.secret_of(entropy, ORG)
         assert logic.split(logic.token_of(credential, secret)) == (credential, secret)
         verifier = logic.verifier_of(secret, salt)
         assert logic.matches(secret, verifier)
         assert secret not in verifier
 
+    @given(ID, ENTROPY, st.binary(min_size=10, max_size=10).map(OrganisationId.of))
+    def test_a_token_carries_the_tag_of_its_organisation(
+        self, credential: CredentialId, entropy: bytes, organisation: OrganisationId
+    ) -> None:
+        token = logic.token_of(credential, logic.secret_of(entropy, organisation))
+        assert logic.tag_in(token) == logic.tag_of(organisation)
+        assert (logic.tag_of(organisation) == logic.tag_of(ORG)) is (organisation == ORG)
+
     @given(ENTROPY, ENTROPY, SALT)
     def test_no_other_secret_proves_it(self, one: bytes, other: bytes, salt: bytes) -> None:
-        verifier = logic.verifier_of(logic.secret_of(one), salt)
-        assert logic.matches(logic.secret_of(other), verifier) is (one == other)
-        assert not logic.matches(logic.secret_of(other), logic.NO_VERIFIER)
+        verifier = logic.verifier_of(logic.secret_of(one, ORG), salt)
+        assert logic.matches(logic.secret_of(other, ORG), verifier) is (one == other)
+        assert not logic.matches(logic.secret_of(other, ORG), logic.NO_VERIFIER)
 
     @given(st.text())
     def test_what_has_not_the_shape_of_a_token_is_none(self, text: str) -> None:
         assert logic.split(text) is None
+        assert logic.tag_in(text) is None
 
     @given(ID, ENTROPY, st.sampled_from([" {}", "{} ", "{}\n", "{}a", "x{}", "Bearer {}"]))
     def test_a_token_is_never_trimmed_or_folded(
         self, credential: CredentialId, entropy: bytes, around: str
     ) -> None:
-        token = logic.token_of(credential, logic.secret_of(entropy))
+        token = logic.token_of(credential, logic.secret_of(entropy, ORG))
         assert logic.split(around.format(token)) is None
         assert logic.split(token.upper()) is None
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scoped_mcp.spine.caller import Proof
-    from scoped_mcp.spine.run import Spine
     from scoped_mcp.spine.tx import ReadTx
+    from scoped_mcp.spine.way import Way
 
 COUNTED = 100
 """How many waiting promotions whoami looks at."""
@@ -100,7 +100,7 @@ def waits(tx: ReadTx, one: Promotion) -> bool:
     return problem is None
 
 
-async def question(spine: Spine, token: Proof, arguments: Mapping[str, Any]) -> str | None:
+async def question(spine: Way, token: Proof, arguments: Mapping[str, Any]) -> str | None:
     """What a face is to ask its operator before this is requested; None where nothing is.
 
     Raises:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 def mint(tx: WriteTx, credential: Credential) -> tuple[Credential, str]:
     """Put a credential with a fresh secret; the token is returned once and never stored."""
-    secret = logic.secret_of(tx.random(logic.SECRET_BYTES))
+    secret = logic.secret_of(tx.random(logic.SECRET_BYTES), tx.house.organisation)
     verifier = logic.verifier_of(secret, tx.random(logic.SALT_BYTES))
     put = _of_now(tx, credential.but(verifier=verifier), "issued")
     return put, logic.token_of(put.id, secret)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.errors import ConflictError
 from scoped_mcp.kernel.ids import CredentialId, PrincipalId
+from scoped_mcp.layers import registry
 from scoped_mcp.layers.identity import logic, store
 from scoped_mcp.layers.identity.model import (
     Credential,
@@ -100,6 +101,9 @@ def link(cmd: LinkIdentity, tx: WriteTx) -> TokenView:
 )
 def enrol(cmd: EnrolExternal, tx: WriteTx) -> TokenView:
     """Just-in-time creation, where the operator has switched it on: a user with core tools."""
+    if registry.standing(tx)[0]:
+        message = "the organisation is suspended"
+        raise ConflictError(message, hint="ask whoever runs this server")
     _require_unlinked(tx, cmd.issuer, cmd.subject)
     require_free(tx, cmd.name)
     principal = tx.put(

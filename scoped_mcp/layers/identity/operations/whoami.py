@@ -23,8 +23,8 @@ from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Proof
-    from scoped_mcp.spine.run import Spine
     from scoped_mcp.spine.tx import ReadTx
+    from scoped_mcp.spine.way import Way
 
 
 @handles(WhoAmI, name="whoami", title="Who am I", effect=Effect.READ)
@@ -61,7 +61,7 @@ def whoami(_cmd: WhoAmI, tx: ReadTx) -> WhoAmIView:
     )
 
 
-async def catalogue_of(spine: Spine, token: Proof) -> frozenset[str]:
+async def catalogue_of(spine: Way, token: Proof) -> frozenset[str]:
     """The names of the operations that exist for a credential; leaves no trace, shows no data.
 
     Raises:
@@ -74,10 +74,14 @@ async def catalogue_of(spine: Spine, token: Proof) -> frozenset[str]:
     return await spine.look(names, token)
 
 
-async def verify(spine: Spine, token: Proof) -> tuple[str, str]:
-    """The ids of the principal and credential that a token proves, for transports that must know.
+async def verify(spine: Way, token: Proof) -> tuple[str, str, str]:
+    """The ids of the organisation, principal and credential that a token proves, for transports.
 
     Raises:
         UnauthenticatedError: the credential is missing, wrong, expired or revoked.
     """
-    return await spine.look(lambda tx: (str(tx.caller.principal), str(tx.caller.credential)), token)
+
+    def ids(tx: ReadTx) -> tuple[str, str, str]:
+        return tx.house.organisation, str(tx.caller.principal), str(tx.caller.credential)
+
+    return await spine.look(ids, token)

@@ -9,26 +9,29 @@ from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read befor
 
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from scoped_mcp.kernel.ids import SessionId
+from scoped_mcp.layers import registry
 from scoped_mcp.layers.identity import logic
 from scoped_mcp.layers.identity.model import Credential, CredentialState, Principal, Session
 from scoped_mcp.layers.identity.store.facts import OF_NOW, alive, delegators, lifeline, sponsors
 from scoped_mcp.layers.identity.tables import credentials, sessions
-from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine.caller import Caller, External
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.path import registry
+from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Origin, Proof
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
 _STANDING = (
-    select(organisations.c.epoch, sessions.c.id, registry.c.public_id)
+    select(registry.organisations.c.epoch, sessions.c.id, registered.c.public_id)
     .join_from(
-        organisations, sessions, sessions.c.credential == bindparam("credential"), isouter=True
+        registry.organisations,
+        sessions,
+        sessions.c.credential == bindparam("credential"),
+        isouter=True,
     )
-    .join(registry, registry.c.id == sessions.c.id, isouter=True)
+    .join(registered, registered.c.id == sessions.c.id, isouter=True)
 )
 _EXTERNAL = (
     everything(Credential)
@@ -42,6 +45,7 @@ _EXTERNAL = (
 def authenticate(tx: ReadTx, proof: Proof) -> Caller:
     """A proof becomes a caller, or nobody. Same work and same words whatever is wrong.
 
+    0. the organisation is here, and nobody suspended it
     1. the token has the shape of one, and its secret matches the stored verifier; or a face has
        verified an external identity that is linked to a principal
     2. the credential, and every one above it, is live, unexpired and of this epoch
@@ -49,16 +53,28 @@ def authenticate(tx: ReadTx, proof: Proof) -> Caller:
 
     Raises:
         UnauthenticatedError: one of these does not hold.
+        ConflictError: the organisation went elsewhere.
     """
+    suspended, moved_to = registry.standing(tx)  # 0
+    if moved_to is not None:
+        raise registry.moved()
     credential = _proven(tx, proof) if isinstance(proof, str) else linked(tx, proof)  # 1
     standing = None if credential is None else _standing(tx, credential)
-    if credential is None or not alive(tx, credential):  # 2, 3
-        message = "the credential is missing, wrong, expired or revoked"
-        raise UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+    if credential is None or suspended or not alive(tx, credential):  # 2, 3
+        raise _nobody(tx, proof)
     caller = _caller(tx, credential, standing)
     if isinstance(proof, External) and proof.expires_at < credential.expires_at:
         return replace(caller, expires_at=proof.expires_at)
     return caller
+
+
+def _nobody(tx: ReadTx, proof: Proof) -> UnauthenticatedError:
+    """The one answer; a router is told whether another organisation is the one to ask."""
+    message = "the credential is missing, wrong, expired or revoked"
+    refusal = UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+    tag = logic.tag_in(proof) if isinstance(proof, str) else None
+    refusal.elsewhere = tag is not None and registry.by_tag(tx, tag) is not None
+    return refusal
 
 
 def _proven(tx: ReadTx, token: str) -> Credential | None:

@@ -21,7 +21,8 @@ from scoped_mcp.layers.identity.tables import credentials, principals, relations
 from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.path import last_seen, registry
+from scoped_mcp.storage.path import last_seen
+from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,8 @@ _NAMED = (
     .where(principals.c.state != PrincipalState.ARCHIVED.value)
 )
 _USED = (
-    select(sessions.c.id, registry.c.entry)
-    .join_from(sessions, registry, registry.c.id == sessions.c.id)
+    select(sessions.c.id, registered.c.entry)
+    .join_from(sessions, registered, registered.c.id == sessions.c.id)
     .where(sessions.c.principal == bindparam("principal"))
     .order_by(sessions.c.id.desc())
 )
