@@ -231,6 +231,7 @@ verify.outside         an older copy is named by a checkpoint outside  -- checkp
 postgres.commit        a commit whose answer is lost is done once, and answered
 postgres.crash         after a crash of the server what nobody can know is said to be unknown
 postgres.lost          cut connections and a restarted server cost no caller its call
+postgres.again         deadlocks and races run again from their start, and end
 postgres.timeouts      what takes or waits too long is ended, said, and leaves nothing
 postgres.pool          few connections are shared among many callers
 postgres.chaos         whatever dies under load: nothing acknowledged is lost, nothing is half done

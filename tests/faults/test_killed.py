@@ -109,7 +109,7 @@ async def kill(folder: Path, ground: Ground, kills: int, measured: dict[str, Any
         ledger = Ledger()
         async with server(url) as (process, address), line(address, token) as caller:
             until = chance.randint(40, 160)
-            names = [f"{number}/{caller}" for caller in range(CALLERS)]
+            names = [f"{number}/{n}" for n in range(CALLERS)]
             tasks = [asyncio.create_task(hold_on(caller, n, ledger, until)) for n in names]
             async with asyncio.timeout(60):
                 await ledger.enough.wait()
