@@ -201,7 +201,8 @@ def of(url: str) -> Ground:
 def engines(metafunc: pytest.Metafunc) -> None:
     """Play what asks for a ground on both engines: on PostgreSQL in the slow profile.
 
-    What is marked `both` is played on both in the default profile; `sqlite`, on that alone.
+    What is marked `both` is played on both in the default profile; `sqlite` or `postgresql`, on
+    that alone.
     """
     if "ground" not in metafunc.fixturenames:
         return
@@ -211,6 +212,7 @@ def engines(metafunc: pytest.Metafunc) -> None:
     else:
         later = [] if node.get_closest_marker("both") else [pytest.mark.slow]
         names = ["sqlite", pytest.param("postgresql", marks=later)]
+        names = names[1:] if node.get_closest_marker("postgresql") else names
     metafunc.parametrize("ground", names, indirect=True, scope="function")
 
 

@@ -231,12 +231,13 @@ verify.outside         an older copy is named by a checkpoint outside  -- checkp
 postgres.commit        a commit whose answer is lost is done once, and answered
 postgres.crash         after a crash of the server what nobody can know is said to be unknown
 postgres.lost          cut connections and a restarted server cost no caller its call
+postgres.again         deadlocks and races run again from their start, and end
 postgres.timeouts      what takes or waits too long is ended, said, and leaves nothing
 postgres.pool          few connections are shared among many callers
 postgres.chaos         whatever dies under load: nothing acknowledged is lost, nothing is half done
 
 == ruling 53
-postgres.order         authority order on PostgreSQL  -- comes with PostgreSQL
+postgres.order         authority order on PostgreSQL: four processes of writers, and no late write
 order.check            no write stands behind the revocation that should have stopped it
 == ruling 54
 reads.again            a pooled read is done again if a right changed or expired meanwhile
@@ -269,7 +270,7 @@ database.written       entries, versions and registry never change, never go
 authoriser.list        operations' connections allow what is listed and nothing else
 migrations.guards      the triggers after every step up and down are the declared ones
 == ruling 63
-postgres.roles         the server acts as a role without power  -- comes with PostgreSQL
+postgres.roles         the server acts as a role without power, and as none that has it
 == ruling 64
 rooms.doors            rooms are entered by their doors, lower numbers alone
 environment.scope      an environment has a scope of its own and its owner's place in it

@@ -57,7 +57,11 @@ class Between:
         await asyncio.gather(*self._lines, return_exceptions=True)
 
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_unix_connection(self._server)
+        try:
+            there_reader, there_writer = await asyncio.open_unix_connection(self._server)
+        except OSError:  # the server is away
+            writer.transport.abort()
+            return
         ways = [
             asyncio.create_task(self._pass(reader, there_writer, "before", SAID)),
             asyncio.create_task(self._pass(there_reader, writer, "after", DONE)),

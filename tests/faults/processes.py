@@ -68,10 +68,10 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
-    async def line(self) -> str:
+    async def line(self, bound: float = BOUND) -> str:
         """The next line that it says; what it complained of where it has ended instead."""
         assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), BOUND)
+        line = await asyncio.wait_for(self._process.stdout.readline(), bound)
         assert line, await self.complaint()
         return line.decode().strip()
 

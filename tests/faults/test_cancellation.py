@@ -65,6 +65,7 @@ async def test_who_leaves_while_waiting_has_done_nothing(place: Place) -> None:
 
 
 @promise("batch.cancelled")
+@pytest.mark.sqlite  # batches are SQLite's
 async def test_who_leaves_while_the_batch_waits_for_its_fsync_has_done_it(place: Place) -> None:
     alice = await place.user("alice")
     first, last = Gate(), Gate()
@@ -86,6 +87,7 @@ async def test_who_leaves_while_the_batch_waits_for_its_fsync_has_done_it(place:
 
 
 @promise("batch.cancelled")
+@pytest.mark.sqlite  # batches are SQLite's
 async def test_who_leaves_while_the_batch_is_run_again_has_done_it_once_or_not_at_all(
     place: Place,
 ) -> None:

@@ -34,7 +34,7 @@ from tests.promises import promise
 SECONDS = float(os.environ.get("SCOPED_MCP_TEST_CHAOS", "12"))
 WORKERS, CALLERS = 4, 32
 MORE = 60  # calls that are acknowledged after each blow: it is survived
-BOUND = 90.0  # seconds: a hang fails, it does not wait for ever
+BOUND = 180.0  # seconds: a hang fails, it does not wait for ever
 CUT = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'scoped-mcp' AND random() < %s
@@ -72,7 +72,7 @@ class Fleet:
         serve = ("serve", "--transport", "http", "--port", "0", "--json", "--db", self._url)
         server = running(*CLI, *serve, "--workers", str(WORKERS))
         process = await self._stack.enter_async_context(server)
-        self.address, self._pid = json.loads(await process.line())["url"], process.pid
+        self.address, self._pid = json.loads(await process.line(BOUND))["url"], process.pid
 
     @property
     def workers(self) -> list[int]:

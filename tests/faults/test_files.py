@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scoped_mcp import Session
     from tests.faults.conftest import Place
 
+pytestmark = pytest.mark.sqlite
+
 SUFFIXES = ("", "-wal", "-shm")
 
 

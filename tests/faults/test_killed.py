@@ -16,7 +16,7 @@ from scoped_mcp import Scoped
 from tests.faults.http import Line, code, line
 from tests.faults.processes import server
 from tests.faults.trail import contents, entries
-from tests.grounds import Ground
+from tests.grounds import SQLITE, Ground
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -86,22 +86,30 @@ def whole(tool: str) -> int:
 
 
 @promise("faults.killed")
-@pytest.mark.parametrize(
-    "kills", [pytest.param(1, id="once"), pytest.param(MANY, id="often", marks=pytest.mark.slow)]
-)
 async def test_a_killed_server_keeps_what_it_acknowledged_and_no_half_of_anything(
-    tmp_path: Path, ground: Ground, kills: int, measured: dict[str, Any]
+    tmp_path: Path, ground: Ground, measured: dict[str, Any]
 ) -> None:
-    url = ground.place(tmp_path)
+    await kill(tmp_path, ground, 1, measured)
+
+
+@pytest.mark.slow
+async def test_it_keeps_it_however_often_it_is_killed(
+    tmp_path: Path, measured: dict[str, Any]
+) -> None:
+    await kill(tmp_path, SQLITE, MANY, measured)
+
+
+async def kill(folder: Path, ground: Ground, kills: int, measured: dict[str, Any]) -> None:
+    url = ground.place(folder)
     token = await Scoped.create(url, name="root")
     chance = random.Random(20260105)  # noqa: S311 - chance, not secrecy
     promised: dict[str, str] = {}
     cut = there = 0
-    for kill in range(kills):
+    for number in range(kills):
         ledger = Ledger()
         async with server(url) as (process, address), line(address, token) as caller:
             until = chance.randint(40, 160)
-            names = [f"{kill}/{number}" for number in range(CALLERS)]
+            names = [f"{number}/{n}" for n in range(CALLERS)]
             tasks = [asyncio.create_task(hold_on(caller, n, ledger, until)) for n in names]
             async with asyncio.timeout(60):
                 await ledger.enough.wait()

@@ -143,26 +143,19 @@ async def test_callers_do_not_notice_a_server_that_is_restarted_between_their_ca
 @promise("postgres.lost")
 async def test_connections_that_are_cut_at_any_moment_cost_no_caller_its_call(url: str) -> None:
     token = await Scoped.create(url, name="root")
-    address = Address.parse(url)
-    done = asyncio.Event()
+    query = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = %s AND application_name = 'scoped-mcp' AND random() < 0.5"
+    )
 
-    async def cut() -> None:
-        query = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = %s AND application_name = 'scoped-mcp'"
-        )
-        while not done.is_set():
+    async def work(root: Session, number: int) -> None:
+        for turn in range(5):
+            await create(root, f"{turn}/{number}")
+            address = Address.parse(url)
             await asyncio.to_thread(postgres.admin().execute, query, [address.database])
-            await asyncio.sleep(0.05)
 
     async with opened(url, token) as root:
-        cutting = asyncio.create_task(cut())
-        try:
-            for turn in range(5):
-                await asyncio.gather(*(create(root, f"{turn}/{n}") for n in range(8)))
-        finally:
-            done.set()
-            await cutting
+        await asyncio.gather(*(work(root, number) for number in range(8)))
         assert (await root.call("audit.verify"))["ok"]
     assert stored(url) == Counter({f"{turn}/{n}": 1 for turn in range(5) for n in range(8)})
     assert traced(url) == 40

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.conftest import Place, open_place
 from tests.faults.processes import beside, write_until
 from tests.faults.trail import credentials_of_sessions, entries, late_writes
-from tests.grounds import Ground
+from tests.grounds import POSTGRESQL, SQLITE, Ground
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -120,9 +120,24 @@ PROFILES = [pytest.param(1.0, id="1s"), pytest.param(5.0, id="5s", marks=pytest.
 @pytest.mark.parametrize("seconds", PROFILES)
 @pytest.mark.parametrize("processes", [0, 2])
 async def test_no_write_stands_behind_the_revocation_that_should_have_stopped_it(
-    tmp_path: Path, ground: Ground, seconds: float, processes: int, measured: dict[str, Any]
+    tmp_path: Path, seconds: float, processes: int, measured: dict[str, Any]
 ) -> None:
-    async with open_place(tmp_path, ground=ground) as place:
+    await proven(tmp_path, SQLITE, seconds, processes, measured)
+
+
+@promise("postgres.order")
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [0, 4])
+async def test_on_postgresql_none_does_either_in_however_many_processes(
+    tmp_path: Path, processes: int, measured: dict[str, Any]
+) -> None:
+    await proven(tmp_path, POSTGRESQL, 3.0, processes, measured)
+
+
+async def proven(
+    folder: Path, ground: Ground, seconds: float, processes: int, measured: dict[str, Any]
+) -> None:
+    async with open_place(folder, ground=ground) as place:
         told, made = await hammer(place, seconds, processes)
     measured["writes"] = dict(told)
     measured["revocations"] = dict(made)

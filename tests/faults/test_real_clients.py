@@ -28,6 +28,8 @@ from tests.promises import promise
 if TYPE_CHECKING:
     from tests.faults.conftest import Place
 
+pytestmark = pytest.mark.sqlite  # clients speak to a face, which is one on any engine
+
 SERVE = [sys.executable, "-m", "scoped_mcp.faces.cli", "serve"]
 ERAS = ["legacy", "2026-07-28"]
 NOTE = {"type": "note", "data": {"title": "hello"}}

@@ -80,6 +80,7 @@ async def restored(file: Path, folder: Path) -> tuple[set[str], Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite
 @promise("backup.replica")
 async def test_a_replica_holds_all_that_was_acknowledged_when_it_was_shipped(
     tmp_path: Path, measured: dict[str, Any]

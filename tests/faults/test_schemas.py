@@ -37,6 +37,7 @@ def back(number: int) -> str:
 
 
 @promise("schema.revision")
+@pytest.mark.sqlite
 async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
     place: Place,
 ) -> None:
@@ -59,6 +60,7 @@ async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
 
 
 @promise("schema.alone")
+@pytest.mark.sqlite
 async def test_serving_over_stdio_migrates_nothing(place: Place) -> None:
     move(place.path, "UPDATE alembic_version SET version_num = '9999'")
     settings = {"SCOPED_MCP_DB": place.url, "SCOPED_MCP_TOKEN": place.root_token}
@@ -83,6 +85,7 @@ async def test_the_command_line_moves_no_schema_under_a_server(
 
 
 @promise("schema.revision")
+@pytest.mark.sqlite
 async def test_older_code_opens_no_newer_file(place: Place) -> None:
     move(place.path, NEWER)
     with pytest.raises(ScopedError) as refused:

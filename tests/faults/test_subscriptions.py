@@ -232,6 +232,7 @@ async def crowd(
 
 
 @promise("subscription.load")
+@pytest.mark.sqlite
 async def test_two_hundred_subscribers_cost_no_growing_memory(
     place: Place, measured: dict[str, Any]
 ) -> None:

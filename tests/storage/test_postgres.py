@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import create_engine
+import asyncio
+import threading
+from collections.abc import Callable
 
+import pytest
+from sqlalchemy import bindparam, create_engine, insert, text, update
+
+from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.postgres import roles
 from scoped_mcp.storage.postgres.address import Address
-from scoped_mcp.storage.postgres.engine import PostgresDatabase
+from scoped_mcp.storage.postgres.engine import TRIES, PostgresDatabase
 from scoped_mcp.storage.revisions import HEAD
 from tests import postgres
-from tests.storage.conformance import PROBE, Place, Promises
+from tests.promises import promise
+from tests.storage.conformance import ALL, PROBE, Place, Promises, notes
 
 SCRIPT = """
 import asyncio, os
@@ -52,3 +59,73 @@ def place(probe: str) -> Place:
 
 class TestPostgres(Promises):
     """The conformance suite."""
+
+
+ADD = insert(notes)
+CHANGE = update(notes).where(notes.c.id == bindparam("which")).values(text=bindparam("new"))
+
+
+@promise("postgres.again")
+async def test_works_that_deadlock_are_both_done(place: Place) -> None:
+    """Each takes what the other has first taken; the server ends one, which runs again."""
+    database = await place.open()
+    meet = threading.Barrier(2)
+    runs: list[str] = []
+
+    def crossing(name: str, order: tuple[int, int]) -> Callable[[Conn], None]:
+        def work(conn: Conn) -> None:
+            runs.append(name)
+            conn.update(CHANGE, {"which": order[0], "new": f"{name} {order[0]}"})
+            if len(runs) <= 2:
+                meet.wait(10)
+            conn.update(CHANGE, {"which": order[1], "new": f"{name} {order[1]}"})
+
+        return work
+
+    for number in (1, 2):
+        values = {"id": number, "text": str(number)}
+        await database.write(lambda conn, v=values: conn.insert(ADD, v))
+    ways = [crossing("one", (1, 2)), crossing("two", (2, 1))]
+    await asyncio.gather(*(database.write(way, beside=True) for way in ways))
+    assert len(runs) == 3
+    last = runs[-1]
+    found = await database.read(lambda conn: conn.rows(ALL))
+    assert [row.text for row in found] == [f"{last} 1", f"{last} 2"]
+    await database.close()
+
+
+@promise("postgres.again")
+@pytest.mark.parametrize("state", ["40001", "40P01", "23505"])
+async def test_what_two_did_at_once_is_done_again_from_its_start(place: Place, state: str) -> None:
+    database = await place.open()
+    runs: list[int] = []
+
+    def work(conn: Conn) -> None:
+        runs.append(1)
+        conn.insert(ADD, {"id": 1, "text": f"run {len(runs)}"})
+        if len(runs) < 3:
+            words = f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"
+            conn.send(text(words), {})
+
+    await database.write(work, beside=True)
+    found = await database.read(lambda conn: conn.rows(ALL))
+    assert [row.text for row in found] == ["run 3"]
+    await database.close()
+
+
+@promise("postgres.again")
+async def test_what_is_never_done_alone_is_told_and_leaves_nothing(place: Place) -> None:
+    database = await place.open()
+    runs: list[int] = []
+
+    def work(conn: Conn) -> None:
+        runs.append(1)
+        conn.insert(ADD, {"id": 1, "text": "x"})
+        conn.send(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$"), {})
+
+    with pytest.raises(InternalError) as refused:
+        await database.write(work, beside=True)
+    assert refused.value.retry
+    assert len(runs) == TRIES
+    assert await database.read(lambda conn: conn.rows(ALL)) == []
+    await database.close()

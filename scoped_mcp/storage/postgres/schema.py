@@ -228,8 +228,10 @@ def _inspected(raw: Connection[Any]) -> Generator[Inspected]:
         isolation_level="AUTOCOMMIT",
     )
     connection = engine.connect()
-    yield connection
-    connection.detach()
+    try:
+        yield connection
+    finally:
+        connection.detach()  # or SQLAlchemy would end our transaction for us
 
 
 @contextlib.contextmanager

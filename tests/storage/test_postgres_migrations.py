@@ -1,0 +1,186 @@
+"""Schemas on PostgreSQL go up and down with their data, alone, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from scoped_mcp import Scoped
+from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
+from scoped_mcp.storage import revisions
+from scoped_mcp.storage.metadata import metadata
+from scoped_mcp.storage.postgres import guards, schema
+from scoped_mcp.storage.postgres.address import Address
+from tests.grounds import POSTGRESQL, Below
+from tests.promises import promise
+from tests.storage.test_migrations import REVISIONS
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def place(database_url: str) -> Address:
+    """A founded house that nobody has open."""
+    return Address.parse(database_url)
+
+
+@pytest.fixture
+def below(database_url: str) -> Iterator[Below]:
+    with POSTGRESQL.below(database_url) as raw:
+        yield raw
+
+
+def everything(raw: Any) -> dict[str, list[Any]]:
+    """Every row of every table, and the whole schema."""
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'scoped'"
+    rows: dict[str, list[Any]] = {}
+    for (name,) in raw.execute(tables).fetchall():
+        rows[name] = sorted(raw.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
+    parts = """
+        SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
+        WHERE table_schema = 'scoped'
+        UNION ALL SELECT tablename, indexname, indexdef, '' FROM pg_indexes
+        WHERE schemaname = 'scoped'
+        UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), ''
+        FROM pg_constraint WHERE connamespace = 'scoped'::regnamespace
+        UNION ALL SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), ''
+        FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT table_name, grantee, privilege_type, '' FROM
+        information_schema.role_table_grants WHERE table_schema = 'scoped'
+    """
+    return rows | {"the schema": sorted(raw.execute(parts).fetchall(), key=repr)}
+
+
+def test_the_revisions_make_exactly_the_tables_of_the_code(place: Address) -> None:
+    with schema._owner(place) as raw, schema._inspected(raw) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+@promise("migrations.guards")
+def test_down_and_up_again_step_by_step_loses_nothing_and_guards_everything(
+    place: Address, below: Below
+) -> None:
+    before = everything(below)
+    for revision in REVISIONS[::-1]:
+        schema.downgrade(place, revision)
+        assert schema.current(place) == revision
+        guarded(place)
+    for revision in REVISIONS:
+        schema.upgrade(place, revision)
+        assert schema.current(place) == revision
+        guarded(place)
+    after = everything(below)
+    for table in ("entries", "versions", "version_contents", "registry", "chain_heads"):
+        assert after[table] == before[table], table
+    assert after["the schema"] == before["the schema"]
+
+
+def guarded(place: Address) -> None:
+    with schema._owner(place) as raw, schema._inspected(raw) as connection:
+        assert guards.present(raw, place.schema).keys() == guards.declared(connection).keys()
+
+
+@pytest.mark.parametrize("revision", ["9999", "nonsense", "'; DROP TABLE entries; --"])
+def test_an_unknown_revision_changes_nothing(place: Address, below: Below, revision: str) -> None:
+    before = everything(below)
+    for move in (schema.upgrade, schema.downgrade):
+        with pytest.raises(InvalidError):
+            move(place, revision)
+    assert everything(below) == before
+
+
+def test_the_trail_is_never_dropped(place: Address, below: Below) -> None:
+    before = everything(below)
+    with pytest.raises(ConflictError):
+        schema.downgrade(place, "base")
+    assert everything(below) == before
+
+
+@promise("schema.revision")
+async def test_a_schema_of_newer_code_is_neither_moved_nor_served(
+    place: Address, below: Below, database_url: str
+) -> None:
+    below.execute("COMMENT ON TABLE alembic_version IS '3004005'")
+    below.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = everything(below)
+    for move in (schema.upgrade, schema.downgrade):
+        with pytest.raises(InvalidError) as refused:
+            move(place, revisions.HEAD)
+        assert "install" in refused.value.hint
+    with pytest.raises(InternalError) as stopped:
+        async with Scoped.open(database_url):
+            pass
+    assert "install" in stopped.value.hint
+    assert not stopped.value.retry
+    assert everything(below) == before
+
+
+@promise("schema.revision")
+async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
+    template: tuple[str, str], below: Below, database_url: str
+) -> None:
+    note = {"type": "note", "data": {}}
+    async with Scoped.open(database_url) as scoped:
+        root = await scoped.session(template[1])
+        await root.call("object.create", note)
+        below.execute("UPDATE alembic_version SET version_num = '9999'")
+        for operation, given in (("object.create", note), ("object.list", {}), ("whoami", {})):
+            with pytest.raises(InternalError) as stopped:
+                await root.call(operation, given)
+            assert not stopped.value.retry
+        below.execute(f"UPDATE alembic_version SET version_num = '{revisions.HEAD}'")
+        await root.call("object.create", note)
+
+
+@promise("schema.alone")
+async def test_a_schema_that_somebody_serves_is_not_migrated(
+    place: Address, database_url: str
+) -> None:
+    async with Scoped.open(database_url):
+        for move, revision in ((schema.upgrade, "head"), (schema.downgrade, REVISIONS[0])):
+            with pytest.raises(InvalidError) as refused:
+                move(place, revision)
+            assert refused.value.retry
+    schema.upgrade(place)
+
+
+def test_a_schema_in_use_is_not_created_over(place: Address, below: Below) -> None:
+    before = everything(below)
+    with pytest.raises(InvalidError):
+        schema.create(place)
+    assert everything(below) == before
+
+
+@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
+def test_a_migration_that_fails_changes_nothing(
+    place: Address, below: Below, error: type[BaseException]
+) -> None:
+    before = everything(below)
+
+    def fail(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.exec_driver_sql("CREATE TABLE half (id INTEGER)")
+        connection.exec_driver_sql("DELETE FROM outbox")
+        raise error
+
+    with pytest.raises(error):
+        schema._migrate(place, fail, "head")
+    assert everything(below) == before
+    schema.Presence.enter(place, alone=True).leave()
+
+
+def test_a_migration_that_breaks_references_changes_nothing(place: Address, below: Below) -> None:
+    before = everything(below)
+
+    def orphan(config: Any, _revision: str) -> None:
+        config.attributes["connection"].exec_driver_sql("DELETE FROM versions")
+
+    with pytest.raises((InternalError, psycopg.Error)):
+        schema._migrate(place, orphan, "head")
+    assert everything(below) == before
