@@ -20,6 +20,8 @@ from scoped_mcp.kernel.text import quote
 from scoped_mcp.spine.declare import Command, Operation, catalogue, operation_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scoped_mcp.kernel.limits import Limits
     from scoped_mcp.spine.caller import Origin, Proof
 
@@ -127,7 +129,7 @@ def _parse(
     try:
         command = operation.command.model_validate_json(_exactly(arguments))
     except ValidationError as error:
-        at, refusal = _explain(operation, error)
+        at, refusal = _explain(operation, given, error)
         return request(None, arguments, refusal, at)
     return request(command, arguments)
 
@@ -155,10 +157,14 @@ def _known(operation: Operation, field: str) -> str | None:
     return field if field in operation.command.model_fields else None
 
 
-def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, InvalidError]:
+def _explain(
+    operation: Operation, given: object, error: ValidationError
+) -> tuple[str | None, InvalidError]:
     """The first problem, in our words, with the way out."""
     problem = error.errors(include_url=False, include_context=True)[0]
-    location = [str(part) for part in problem["loc"]]
+    absent = problem["type"] in {"missing", "extra_forbidden"}
+    location = _within(given, problem["loc"][:-1] if absent else problem["loc"])
+    location += [str(problem["loc"][-1])] if absent else []
     field = location[0] if location else ""
     fields = list(operation.command.model_fields)
     accepts = _accepts(operation)
@@ -176,6 +182,18 @@ def _explain(operation: Operation, error: ValidationError) -> tuple[str | None, 
     if problem["type"] == "value_error":
         message = f"{where} is not right: {_lower(reason)}"
     return _known(operation, field), InvalidError(message, hint=accepts)
+
+
+def _within(given: Any, path: Sequence[int | str]) -> list[str]:  # noqa: ANN401 - JSON
+    """A path as far as it leads into what was given: pydantic goes on with names of its own."""
+    found: list[str] = []
+    for part in path:
+        try:
+            given = given[part]
+        except (LookupError, TypeError):
+            break
+        found.append(str(part))
+    return found
 
 
 def _accepts(operation: Operation) -> str:

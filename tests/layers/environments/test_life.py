@@ -341,3 +341,24 @@ class TestSweeping:
                 pass
         stop.set()
         await running
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("environment.use", {}),
+        ("environment.extend", {}),
+        ("environment.rename", {"name": "x"}),
+        ("environment.finish", {"state": "active"}),
+        ("environment.discard", {}),
+    ],
+)
+async def test_what_is_discarded_is_never_said_to_come_back(
+    alice: Session, operation: str, more: dict[str, Any]
+) -> None:
+    here = {"id": await spawn(alice)}
+    await alice.call("environment.discard", here)
+    with pytest.raises(ScopedError) as caught:
+        await alice.call(operation, here | more)
+    assert (caught.value.code, "environment_spawn" in caught.value.hint) == ("conflict", True)
+    assert "environment_finish" not in caught.value.hint

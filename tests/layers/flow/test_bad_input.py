@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scoped_mcp import ScopedError
 from tests.layers.flow.conftest import Team, refused
 
 OBJ, CHN, PRM, SCP = [f"{kind}_aaaaaaaaaaaaaaaa" for kind in ("obj", "chn", "prm", "scp")]
@@ -27,6 +28,8 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ("channel.create", ENDS | {"name": "x", "approvals": 11}),
     ("channel.create", ENDS | {"name": "x", "approvals": -1}),
     ("channel.create", ENDS | {"name": "x", "decide": "nobody"}),
+    ("channel.create", ENDS | {"name": "x", "allowed_types": ["No such type"]}),
+    ("channel.update", {"id": CHN, "allowed_types": ["No such type"]}),
     ("channel.create", ENDS | {"name": "x", "source": {"kind": "any_environment", "id": SCP}}),
     ("channel.create", ENDS | {"name": "x", "source": {"kind": "anywhere"}}),
     ("channel.create", ENDS | {"name": "x", "target": {"kind": "environment", "id": SCP}}),
@@ -42,6 +45,13 @@ async def test_what_does_not_parse_names_what_the_tool_takes(
 ) -> None:
     with refused("invalid", operation.replace(".", "_")):
         await team.alice.call(operation, arguments)
+
+
+async def test_a_refusal_names_places_in_what_was_sent_and_nothing_of_ours(team: Team) -> None:
+    asked = {"objects": [OBJ], "channel": CHN, "resolutions": {"/a": "mine"}}
+    with pytest.raises(ScopedError) as caught:
+        await team.alice.call("promotion.request", asked)
+    assert "`resolutions//a`" in str(caught.value)
 
 
 async def test_201_objects_are_too_many(team: Team) -> None:

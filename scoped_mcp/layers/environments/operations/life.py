@@ -16,7 +16,7 @@ from scoped_mcp.layers.environments.model import (
     RenameEnvironment,
 )
 from scoped_mcp.layers.environments.operations.spawning import require_lifetime
-from scoped_mcp.layers.environments.operations.views import again, view
+from scoped_mcp.layers.environments.operations.views import again, require_there, view
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
@@ -58,9 +58,12 @@ def require_move(state: str, to: EnvironmentState) -> None:
         ConflictError: it is none; names those that are.
     """
     if not logic.may_move(state, to):
-        legal = ", ".join(sorted(logic.MOVES[state])) or "nothing: environment_spawn a new one"
+        legal = ", ".join(sorted(logic.MOVES[state]))
         message = f"an environment that is {state} cannot become {to.value}"
-        raise ConflictError(message, hint=f"from here it can become {legal}")
+        hint = (
+            f"from here it can become {legal}" if legal else "environment_spawn() starts a new one"
+        )
+        raise ConflictError(message, hint=hint)
 
 
 def _require_revivable(tx: ReadTx, one: Environment) -> None:
@@ -119,15 +122,3 @@ def extend(cmd: ExtendEnvironment, tx: WriteTx) -> EnvironmentView:
     one = tx.put(one.but(ttl_seconds=ttl, renewed_at=tx.now), event="extended")
     store.renew(tx, one)
     return view(tx, one)
-
-
-def require_there(tx: ReadTx, one: Environment) -> None:
-    """Refuse what is expired or discarded.
-
-    Raises:
-        ConflictError: it is.
-    """
-    if not store.is_open(tx, one):
-        message = f"the environment {quote(one.name)} is {store.state(tx, one)}"
-        hint = f'environment_finish(id="{one.id}", state="active") revives what expired'
-        raise ConflictError(message, hint=hint)

@@ -26,8 +26,7 @@ from scoped_mcp.layers.environments.model import (
     TakeSnapshot,
 )
 from scoped_mcp.layers.environments.operations.heirs import settle
-from scoped_mcp.layers.environments.operations.life import require_there
-from scoped_mcp.layers.environments.operations.views import require_active, view
+from scoped_mcp.layers.environments.operations.views import require_active, require_there, view
 from scoped_mcp.layers.environments.tables import snapshots
 from scoped_mcp.layers.objects import Object, ObjectState
 from scoped_mcp.spine import repeat

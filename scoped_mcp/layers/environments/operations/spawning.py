@@ -23,7 +23,7 @@ from scoped_mcp.layers.environments.model import (
     TemplateState,
     UseEnvironment,
 )
-from scoped_mcp.layers.environments.operations.views import again, view
+from scoped_mcp.layers.environments.operations.views import again, require_there, view
 from scoped_mcp.layers.identity import Session
 from scoped_mcp.layers.objects import CreateObject
 from scoped_mcp.layers.tenancy import Membership, Role, Scope, ScopeKind
@@ -187,8 +187,6 @@ def list_(cmd: ListEnvironments, tx: ReadTx) -> EnvironmentPage:
 def use(cmd: UseEnvironment, tx: WriteTx) -> EnvironmentView:
     """A convenience of the credential; it gives no right (ruling 3)."""
     one = tx.get(Environment, cmd.id)
-    if not store.is_open(tx, one):
-        message = f"the environment {quote(one.name)} is {store.state(tx, one)}"
-        raise ConflictError(message, hint=f'environment_finish(id="{one.id}", state="active")')
+    require_there(tx, one)
     make_current(tx, one)
     return view(tx, one)

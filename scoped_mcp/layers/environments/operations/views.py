@@ -98,6 +98,21 @@ def require_active(tx: ReadTx, one: Environment) -> None:
     raise ConflictError(message, hint=hint)
 
 
+def require_there(tx: ReadTx, one: Environment) -> None:
+    """Refuse what is expired or discarded.
+
+    Raises:
+        ConflictError: it is.
+    """
+    if not store.is_open(tx, one):
+        state = store.state(tx, one)
+        hint = f'environment_finish(id="{one.id}", state="active") revives what expired'
+        if not logic.may_move(state, EnvironmentState.ACTIVE):
+            hint = "environment_spawn() starts a new one"
+        message = f"the environment {quote(one.name)} is {state}"
+        raise ConflictError(message, hint=hint)
+
+
 def _section(tx: ReadTx) -> dict[str, Any]:
     """What whoami says: where one works, and what became of it."""
     name = current(tx)

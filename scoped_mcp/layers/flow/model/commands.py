@@ -39,6 +39,7 @@ from scoped_mcp.layers.flow.model.views import (
     RoutesView,
     SweptView,
 )
+from scoped_mcp.layers.objects import ObjectType
 from scoped_mcp.spine.declare import Command
 
 _A = "aaaaaaaaaaaaaaaa"
@@ -233,7 +234,7 @@ class CreateChannel(Command[ChannelView]):
     name: Name
     source: Source
     target: Target
-    allowed_types: tuple[Name, ...] = Few
+    allowed_types: tuple[ObjectType, ...] = Few
     approvals: int = Field(default=1, ge=0, le=10)
     reviewers: tuple[PrincipalId, ...] = Few
     requesters: tuple[PrincipalId, ...] = Few
@@ -259,7 +260,7 @@ class UpdateChannel(Command[ChannelView]):
 
     id: ChannelId
     name: Name | None = None
-    allowed_types: tuple[Name, ...] | None = Field(default=None, max_length=50)
+    allowed_types: tuple[ObjectType, ...] | None = Field(default=None, max_length=50)
     approvals: int | None = Field(default=None, ge=0, le=10)
     reviewers: tuple[PrincipalId, ...] | None = Field(default=None, max_length=50)
     requesters: tuple[PrincipalId, ...] | None = Field(default=None, max_length=50)
