@@ -12,14 +12,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
+from sqlalchemy import ForeignKeyConstraint, create_engine
+from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.storage import driver
+from scoped_mcp.storage.connection import Conn, SQLiteConn
+from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres.address import Address
+from scoped_mcp.storage.postgres.connection import PostgresConn, settle
 from tests import postgres
 
 ENGINES = ("sqlite", "postgresql")
@@ -49,6 +55,18 @@ class Ground(Protocol):
     def below(self, url: str) -> contextlib.AbstractContextManager[Below]:
         """A connection past the application's guards, which commits what it did."""
 
+    def looking(self, url: str) -> contextlib.AbstractContextManager[Below]:
+        """A connection that sees everything and changes nothing, beside whoever has it open."""
+
+    def sound(self, url: str) -> None:
+        """The engine itself finds nothing broken in what it stored."""
+
+    def unique(self, raw: Below) -> list[str]:
+        """Statements that take away what makes rows unique, their own keys aside."""
+
+    def conn(self, raw: Below) -> contextlib.AbstractContextManager[Conn]:
+        """What reads through such a connection as the application does."""
+
 
 class SQLite:
     name = "sqlite"
@@ -74,6 +92,32 @@ class SQLite:
             ).fetchall():
                 raw.execute(f"DROP TRIGGER {name}")
             yield raw
+
+    @contextlib.contextmanager
+    def looking(self, url: str) -> Iterator[Below]:
+        with closing(driver.connect(_file(url), reader=True)) as raw:
+            yield raw
+
+    def sound(self, url: str) -> None:
+        with self.looking(url) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+
+    def unique(self, raw: Below) -> list[str]:
+        query = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE%'"
+        return [f"DROP INDEX {name}" for (name,) in raw.execute(query).fetchall()]
+
+    @contextlib.contextmanager
+    def conn(self, raw: Any) -> Iterator[Conn]:
+        engine = create_engine(
+            "sqlite://",
+            module=driver.dbapi,
+            creator=lambda: raw,
+            poolclass=StaticPool,
+            isolation_level="AUTOCOMMIT",
+        )
+        with engine.connect() as connection:
+            yield SQLiteConn(connection)
 
 
 class PostgreSQL:
@@ -101,18 +145,52 @@ class PostgreSQL:
             raw.execute("SET search_path = scoped")
             yield _Marked(raw)
 
+    @contextlib.contextmanager
+    def looking(self, url: str) -> Iterator[Below]:
+        with psycopg.connect(url, autocommit=True) as raw:
+            raw.execute("SET default_transaction_read_only = on")
+            raw.execute("SET search_path = scoped")
+            yield _Marked(raw)
+
+    def sound(self, url: str) -> None:
+        with self.looking(url) as raw:
+            for table in metadata.sorted_tables:
+                for key in table.foreign_key_constraints:
+                    assert raw.execute(_orphans(key)).fetchone() == (0,), key
+
+    def unique(self, raw: Below) -> list[str]:
+        keys = """
+            SELECT conrelid::regclass, conname FROM pg_constraint
+            WHERE contype = 'u' AND connamespace = 'scoped'::regnamespace
+        """
+        rows = raw.execute(keys).fetchall()
+        found = [f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE" for table, name in rows]
+        indexes = """
+            SELECT indexrelid::regclass FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+            WHERE indisunique AND NOT indisprimary AND c.relnamespace = 'scoped'::regnamespace
+            AND indexrelid NOT IN (SELECT conindid FROM pg_constraint WHERE contype = 'u')
+        """
+        return found + [f"DROP INDEX {name} CASCADE" for (name,) in raw.execute(indexes).fetchall()]
+
+    @contextlib.contextmanager
+    def conn(self, raw: Any) -> Iterator[Conn]:
+        settle(raw.raw)
+        nothing_is_sent: Any = None
+        yield PostgresConn(raw.raw, nothing_is_sent, now=datetime.now(UTC))
+
 
 class _Marked:
     """psycopg's connection, with `?` for parameters."""
 
     def __init__(self, raw: Any) -> None:
-        self._raw = raw
+        self.raw = raw
 
     def execute(self, sql: str, values: Any = ()) -> Any:
-        return self._raw.execute(sql.replace("%", "%%").replace("?", "%s"), values)
+        return self.raw.execute(sql.replace("%", "%%").replace("?", "%s"), values)
 
 
-GROUNDS: dict[str, Ground] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+SQLITE, POSTGRESQL = SQLite(), PostgreSQL()
+GROUNDS: dict[str, Ground] = {one.name: one for one in (SQLITE, POSTGRESQL)}
 
 
 def of(url: str) -> Ground:
@@ -134,6 +212,16 @@ def engines(metafunc: pytest.Metafunc) -> None:
         later = [] if node.get_closest_marker("both") else [pytest.mark.slow]
         names = ["sqlite", pytest.param("postgresql", marks=later)]
     metafunc.parametrize("ground", names, indirect=True, scope="function")
+
+
+def _orphans(key: ForeignKeyConstraint) -> str:
+    """How many rows name something that is not there."""
+    pairs = [(one.parent.name, one.column.name) for one in key.elements]
+    same = " AND ".join(f"parent.{there} = child.{here}" for here, there in pairs)
+    named = " AND ".join(f"child.{here} IS NOT NULL" for here, _ in pairs)
+    child, parent = key.table.name, key.referred_table.name
+    nobody = f"NOT EXISTS (SELECT 1 FROM {parent} AS parent WHERE {same})"
+    return f"SELECT count(*) FROM {child} AS child WHERE {named} AND {nobody}"
 
 
 def _file(url: str) -> Path:

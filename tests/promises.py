@@ -90,7 +90,7 @@ attenuation.kept       what a delegate made it keeps
 attenuation.fall       what an ended delegate owns belongs to the nearest live delegator
 attenuation.faces      these limits hold for resources and completions too
 attenuation.pinned     a pinned credential sees its environment alone, and delegates pinned ones
-attenuation.rewritten  the owner's column is rewritten later  -- not yet: `access` computes the heir
+attenuation.rewritten  the owner's column is rewritten later, and nobody sees a difference
 == ruling 6
 suspension.computed    suspension counts for all it answers for; resuming restores exactly that
 suspension.users       users do not answer for users
@@ -227,6 +227,14 @@ failures.counted       failed authentication is counted per source and minute: o
 verify.columns         every column of every row is recomputed; what was changed is named
 verify.tail            a cut tail is named, unless the head was rewritten too
 verify.outside         an older copy is named by a checkpoint outside  -- checkpoints come later
+== house 6
+postgres.commit        a commit whose answer is lost is done once, and answered
+postgres.crash         after a crash of the server what nobody can know is said to be unknown
+postgres.lost          cut connections and a restarted server cost no caller its call
+postgres.timeouts      what takes or waits too long is ended, said, and leaves nothing
+postgres.pool          few connections are shared among many callers
+postgres.chaos         whatever dies under load: nothing acknowledged is lost, nothing is half done
+
 == ruling 53
 postgres.order         authority order on PostgreSQL  -- comes with PostgreSQL
 order.check            no write stands behind the revocation that should have stopped it

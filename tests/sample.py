@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from sqlalchemy import select
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.storage.path import registry
 from tests.conftest import FixedClock
+from tests.grounds import SQLITE, Ground
 
 WEEK = 7 * 86_400
 PLACEHOLDER = re.compile(r"[a-z]{3}_a{15}[a-z]")
@@ -48,15 +48,16 @@ STRANGER = "mallory"
 
 @dataclass(frozen=True)
 class Plan:
-    """A house on disk, closed: copy it to use it.
+    """A house, closed: copy it to use it.
 
     Attributes:
+        url: Its database.
         ids: Placeholder id → real id.
         tokens: Name → token of everyone who acts.
         own: For each kind of id, one thing of the stranger's own.
     """
 
-    path: Path
+    url: str
     ids: Mapping[str, str]
     tokens: Mapping[str, str]
     own: Mapping[str, str]
@@ -72,7 +73,7 @@ class Sample:
     """
 
     scoped: Scoped
-    path: Path
+    url: str
     clock: FixedClock
     plan: Plan
     alice: Session
@@ -109,9 +110,8 @@ async def _enrol(root: Session, name: str, kind: str = "user") -> tuple[str, str
     return made["principal"]["id"], made["token"]
 
 
-async def found(path: Path, clock: FixedClock) -> dict[str, str]:
+async def found(url: str, clock: FixedClock) -> dict[str, str]:
     """An empty house: alice, who owns it, and a stranger."""
-    url = f"sqlite:///{path}"
     tokens = {"alice": await Scoped.create(url, name="alice", clock=clock)}
     async with Scoped.open(url, clock=clock) as scoped:
         alice = await scoped.session(tokens["alice"])
@@ -291,43 +291,38 @@ async def _own(scoped: Scoped, token: str) -> dict[str, str]:
     }
 
 
-async def _build(folder: Path, *, furnished: bool) -> Plan:
-    path, clock = folder / "scoped.db", FixedClock()
-    tokens = await found(path, clock)
+async def _build(url: str, *, furnished: bool) -> Plan:
+    clock = FixedClock()
+    tokens = await found(url, clock)
     ids: dict[str, str] = {}
-    async with Scoped.open(f"sqlite:///{path}", clock=clock) as scoped:
+    async with Scoped.open(url, clock=clock) as scoped:
         if furnished:
             ids = await _furnish(scoped, tokens)
         own = await _own(scoped, tokens[STRANGER])
-    return Plan(path, ids, tokens, own)
+    return Plan(url, ids, tokens, own)
 
 
 @cache
-def plan(*, furnished: bool = True) -> Plan:
+def plan(ground: Ground = SQLITE, *, furnished: bool = True) -> Plan:
     """The sample house, built once in a process; from within a running loop too."""
-    folder = Path(tempfile.mkdtemp(prefix="sample-"))
+    url = ground.place(Path(tempfile.mkdtemp(prefix="sample-")))
     with ThreadPoolExecutor(1) as one:
-        return one.submit(asyncio.run, _build(folder, furnished=furnished)).result()
-
-
-def copied(folder: Path, source: Plan | None = None) -> Path:
-    """A copy of the sample's database and key in this folder, closed."""
-    source = source or plan()
-    for suffix in ("", ".key"):
-        shutil.copy2(f"{source.path}{suffix}", f"{folder / source.path.name}{suffix}")
-    return folder / source.path.name
+        return one.submit(asyncio.run, _build(url, furnished=furnished)).result()
 
 
 @asynccontextmanager
-async def sample(folder: Path, *, furnished: bool = True) -> AsyncIterator[Sample]:
+async def sample(
+    folder: Path, ground: Ground = SQLITE, *, furnished: bool = True
+) -> AsyncIterator[Sample]:
     """A fresh copy of the sample house, open, an hour after it was built."""
-    source = plan(furnished=furnished)
-    path, clock = copied(folder, source), FixedClock()
+    source = plan(ground, furnished=furnished)
+    url, clock = ground.copy(source.url, folder), FixedClock()
     clock.advance(3600)
-    async with Scoped.open(f"sqlite:///{path}", clock=clock) as scoped:
+    async with Scoped.open(url, clock=clock) as scoped:
         alice = await scoped.session(source.tokens["alice"])
         mallory = await scoped.session(source.tokens[STRANGER])
-        yield Sample(scoped, path, clock, source, alice, mallory)
+        yield Sample(scoped, url, clock, source, alice, mallory)
+    ground.forget(url)
 
 
 @contextmanager

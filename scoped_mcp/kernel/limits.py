@@ -27,11 +27,11 @@ class Limits:
         imports: Imports of one environment.
         snapshot_objects: Objects in one snapshot.
         promotion_seconds: How long a promotion waits for its reviewers.
-        subscriptions: What one credential may follow at once, in one server process.
         prepare_seconds: How long preparing the work of one call may take, beside its transaction.
         prepare_bytes: Contents that one call may merge or compare.
         follows: Open follows of the trail in one session.
         follow_seconds: How long a follow stays open that nobody looks at.
+        subscriptions: What one credential may follow at once, in one server process.
         failures_a_minute: Failed authentications of one source that are looked at in a minute.
     """
 
@@ -50,9 +50,9 @@ class Limits:
     imports: int = 1_000
     snapshot_objects: int = 10_000
     promotion_seconds: int = 7 * DAY
-    subscriptions: int = 100
     prepare_seconds: int = 20
     prepare_bytes: int = 64 * 1_048_576
     follows: int = 20
     follow_seconds: int = 300
+    subscriptions: int = 100
     failures_a_minute: int = 600

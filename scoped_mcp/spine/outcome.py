@@ -30,8 +30,13 @@ class Outcome:
 
 
 @dataclass
-class Look:
-    """What a pooled read saw, and how far it may be believed."""
+class Glimpse:
+    """What a pooled read saw, and how far it may be believed.
+
+    Attributes:
+        authority: The newest entry that had changed anybody's rights when it was read.
+        now: When it was read: a right that expired since counts like a changed one.
+    """
 
     outcome: Outcome
     record: Record

@@ -14,8 +14,15 @@
     8  publish     events into the outbox
     9  commit, then the lens: redaction of the view for this caller
 
-Steps 1 to 8 are one transaction. A refusal is the exception: what the handler did is undone, the
-refusal is traced and committed, and then raised.
+Steps 1 to 8 are one transaction. A *refusal*, a `ScopedError` of the path or the handler, is the
+exception: what the handler did is undone, the refusal is traced and committed, and then raised. A
+*failure*, of the database or by a bug, leaves nothing of the transaction; a second one traces it.
+
+Two detours: a call repeated with its idempotency key is answered after 2, without its handler
+(`repeat`); a `pooled` operation, a long read, does 1 to 6 on a snapshot and is traced in order.
+
+What is asked of `ports` the rooms above hang in there; `ports.py` says which. A "ruling" is a hard
+case as the design decided it; the words before its number are the decision.
 """
 
 from __future__ import annotations
@@ -28,17 +35,23 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from scoped_mcp.kernel.clock import SystemClock, stamp
 from scoped_mcp.kernel.errors import Code, InternalError, ScopedError, UnauthenticatedError, outline
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.spine import parse, prepare, repeat, trace
+from scoped_mcp.spine import detours, parse, prepare, repeat, trace
 from scoped_mcp.spine.authorise import UNKNOWN, authorise, home_of, owner_of, shown
 from scoped_mcp.spine.caller import Caller, Origin
 from scoped_mcp.spine.callers import Callers
 from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
-from scoped_mcp.spine.outcome import Look, Outcome
+from scoped_mcp.spine.outcome import Outcome
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.seen import LastSeen
-from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
+from scoped_mcp.spine.steps import (
+    forget,
+    note_use,
+    tell_of_strangers,
+    the_house,
+    unauthenticated,
+)
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.spine.work import UnpreparedError
@@ -119,7 +132,7 @@ class Spine:
         """Count a credential that a face turned away; trace it where a window begins."""
         if not self._failures.counted(token, origin.source, self._clock.now()):
             request = parse.of_call("whoami", {}, token, origin, self.limits)
-            await self.database.write(lambda conn: self._perform(conn, request), beside=True)
+            await self._ordered(request)
 
     async def alive(self) -> None:
         """Return once the database answers: for probes, which see nothing."""
@@ -152,9 +165,10 @@ class Spine:
     async def _answer(self, request: Request) -> View:
         if request.token is not None and self.turned_away(request.token, request.origin.source):
             raise unauthenticated()
+        foreseen = partial(detours.foreseen, self)
         try:
-            outcome = await prepare.through(request, self._foresee, self._go, self.workshop)
-        except ScopedError as error:
+            outcome = await prepare.through(request, foreseen, self._go, self.workshop)
+        except ScopedError as error:  # not a refusal, which `_perform` returns: storage failed
             if error.code is Code.INTERNAL:
                 log.error("operation failed: %s", outline(error))  # noqa: TRY400 - see `outline`
             await self._trace_failure(request, error)
@@ -169,63 +183,44 @@ class Spine:
             self._callers.keep(request.token, cast("Caller", outcome.caller), outcome.anew)
         if outcome.refusal is not None:
             raise outcome.refusal
-        return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))
+        return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))  # 9
 
     async def _go(self, request: Request) -> Outcome:
         if request.operation is not None and request.operation.pooled:
-            return await self._pooled(request)
+            return await detours.pooled(self, request)
         if request.operation is not None and request.operation.quiet:
-            return await self._quietly(request)
-        beside = request.operation is None or request.operation.beside
+            return await detours.quietly(self, request)
         try:
-            return await self.database.write(
-                lambda conn: self._perform(conn, request), beside=beside
-            )
+            return await self._ordered(request)
         except UnpreparedError:
             self._seen.forget()  # what was noted went with the transaction
             raise
 
-    async def _quietly(self, request: Request) -> Outcome:
-        """A look of an open stream: like any read, but the stream's entries are its trace (50)."""
-        look = await self.database.read(lambda conn: self._look(conn, request))
-        if look is None or look.outcome.refusal is not None:  # a refusal is traced like any other
-            return await self.database.write(lambda conn: self._perform(conn, request), beside=True)
-        if look.record.notes:
-            note = partial(self._note, request=request, look=look)
-            await self.database.write(note, beside=True)
-        return look.outcome
-
-    def _note(self, conn: Conn, request: Request, look: Look) -> None:
-        context, _ = self._begin(conn)
-        context.caller = cast("Caller", look.outcome.caller)
-        tx = self._root(context, request)
-        self._seen.note(tx)
-        for statement, values in look.record.notes:
-            tx.derive(statement, values)
-
-    async def _foresee(self, request: Request) -> None:
-        await self.database.read(lambda conn: self._look(conn, request))
+    async def _ordered(self, request: Request) -> Outcome:
+        """In one transaction of its own, beside others where the operation may."""
+        beside = request.operation is None or request.operation.beside
+        return await self.database.write(partial(self._perform, request=request), beside=beside)
 
     async def _trace_failure(self, request: Request, failure: ScopedError) -> None:
         """A failure took its own trace with it: write one, if the database still can."""
         failed = parse.Request(request.token, request.origin, request.operation, None, b"", failure)
         try:
-            await self.database.write(lambda conn: self._perform(conn, failed), beside=True)
+            await self._ordered(failed)
         except Exception as error:  # noqa: BLE001 - it is logged, and the failure itself is raised
             log.error("the failure could not be traced: %s", outline(error))  # noqa: TRY400 - same
 
     def _perform(self, conn: Conn, request: Request) -> Outcome:
         """Steps 1 to 8, on the database's thread, in one transaction."""
         context, head = self._begin(conn)
-        tx = self._root(context, request)
+        tx = self._outermost(context, request)
         try:
             anew = self._authenticate(tx, request, head)  # 1
         except UnauthenticatedError as refusal:
             return self._unknown_caller(context, head, request, refusal)
-        kept = len(tx.record.changes)
+        kept = len(tx.record.changes)  # a session that step 1 opened outlives a refusal
         conn.savepoint("step")
         try:
-            view = self._first(tx, request)  # 2 to 6
+            view = self._requested(tx, request)  # 2 to 6
         except ScopedError as refusal:
             conn.rollback("step")
             forget(context, tx.record, kept)
@@ -259,7 +254,8 @@ class Spine:
         )
         return context, head
 
-    def _root(self, context: Context, request: Request) -> WriteTx:
+    def _outermost(self, context: Context, request: Request) -> WriteTx:
+        """The transaction of the operation that was asked for; `_nested` makes those within it."""
         record = self._record(context, request.operation)
         record.arguments = request.arguments
         context.origin, context.prepared = request.origin, dict(request.prepared)
@@ -282,8 +278,8 @@ class Spine:
         self._seen.note(tx)
         return anew
 
-    def _first(self, tx: WriteTx, request: Request) -> View:
-        """2 to 6 for the operation that was asked for."""
+    def _requested(self, tx: WriteTx, request: Request) -> View:
+        """2 to 6 for the operation that was asked for, if it exists for the caller."""
         operation = request.operation
         if operation is None:
             raise request.refusal or parse.unknown(request)
@@ -298,13 +294,14 @@ class Spine:
         return repeated if repeated is not None else self._do(tx, operation, command)
 
     def _do(self, tx: WriteTx, operation: Operation, command: Command[Any]) -> View:
+        """3 to 6, for what was asked for and for what is nested in it."""
         for guard in ports.guards:  # 3
             guard(tx, operation, command)
         reading = operation.effect is Effect.READ
         mark = len(tx.record.events)
         own = ReadTx(tx._context, operation, tx.record) if reading else tx  # noqa: SLF001 - see above
         view = operation.handler(command, own)  # 4, and within it 5 and 6
-        if tx.record.target is None and len(tx.record.events) > mark:
+        if tx.record.target is None and len(tx.record.events) > mark:  # what it made is its target
             tx.record.target = tx.record.events[mark][1]
             tx.record.owner = owner_of(tx, tx.record.target)
             tx.record.scope = tx.record.scope or home_of(tx, tx.record.target)
@@ -333,60 +330,6 @@ class Spine:
         """Failed authentication is counted; one entry a window, by the house (ruling 51)."""
         count = self._failures.count(request.token, request.origin.source, context.now)
         if count:
-            record = context.records[0]
-            context.caller = the_house(self.house, key_of(context, self.house.principal))
-            record.operation, record.arguments = "authenticate", b""
-            record.asked = {"failures": count, "source": request.origin.source[:64]}
-            record.scope = self.house.root
-            key_of(context, self.house.root)
+            tell_of_strangers(context, count, request.origin.source)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)
-
-    async def _pooled(self, request: Request) -> Outcome:
-        """A long read: look on a snapshot, then trace it, if nobody's rights have changed."""
-        for _ in range(3):
-            look = await self.database.read(lambda conn: self._look(conn, request))
-            if look is None:
-                break
-            confirm = partial(self._confirm, request=request, look=look)
-            outcome = await self.database.write(confirm, beside=True)
-            if outcome is not None:
-                return outcome
-        return await self.database.write(lambda conn: self._perform(conn, request), beside=True)
-
-    def _look(self, conn: Conn, request: Request) -> Look | None:
-        context, head = self._begin(conn)
-        tx = self._root(context, request)
-        try:
-            if request.token is None or ports.authenticate is None:
-                return None
-            context.caller = ports.authenticate(tx, request.token)
-            view = self._first(tx, request)
-        except UnauthenticatedError:
-            return None
-        except ScopedError as refusal:
-            outcome = Outcome(context.caller, refusal=refusal)
-        else:
-            outcome = Outcome(context.caller, view=view)
-        return Look(outcome, tx.record, head.authority, context.now)
-
-    def _confirm(self, conn: Conn, request: Request, look: Look) -> Outcome | None:
-        context, head = self._begin(conn)
-        tx = self._root(context, request)
-        anew = self._authenticate(tx, request, head)
-        ran_out = any(expired(tx, look.now, context.now) for expired in ports.expired)
-        if head.authority != look.authority or ran_out:
-            return None
-        record = tx.record
-        record.asked, record.rules = look.record.asked, look.record.rules
-        record.target, record.owner = look.record.target, look.record.owner
-        record.scope = look.record.scope
-        for public_id in (record.target, record.owner, record.scope):
-            key_of(context, public_id)
-        trace.write(context, head, request.origin, look.outcome.refusal)
-        if look.outcome.refusal is not None:
-            look.outcome.refusal.entry = record.public_id
-        else:
-            note_use(tx)
-        look.outcome.caller, look.outcome.anew = context.caller, anew
-        return look.outcome

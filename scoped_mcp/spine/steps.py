@@ -44,9 +44,19 @@ def forget(context: Context, record: Record, kept: int) -> None:
         record.authority = False
 
 
-def key_of(context: Context, public_id: str | None) -> int:
-    """Make a key known that the entry will need."""
+def learn_key(context: Context, public_id: str | None) -> int:
+    """Look a key up: `trace.write` takes the keys of an entry from those that the context knows."""
     if public_id is None:
         return 0
     tx = ReadTx(context, UNKNOWN, context.records[0])
     return tx.key(public_id) or 0
+
+
+def tell_of_strangers(context: Context, count: int, source: str) -> None:
+    """Make the record that of the house: so many failed to authenticate, from there (ruling 51)."""
+    record, house = context.records[0], context.house
+    context.caller = the_house(house, learn_key(context, house.principal))
+    record.operation, record.arguments = "authenticate", b""
+    record.asked = {"failures": count, "source": source[:64]}
+    record.scope = house.root
+    learn_key(context, house.root)

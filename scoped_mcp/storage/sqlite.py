@@ -220,6 +220,7 @@ class SQLiteDatabase:
                 if number is None:
                     break
                 return number
+            self._watch.check()  # or the ear would make a file where there is none any more
             if not self._closing and await self._ear.heard():
                 self._commits.tell()
         raise _closing()

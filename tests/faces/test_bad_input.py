@@ -37,7 +37,7 @@ LEAKS = re.compile(
     r"|\b[A-Z]\w*(Error|Exception)\b|NoneType|<class|JSONDecode|\bdict\b|\btuple\b|\bUTF-8 codec",
     re.IGNORECASE,
 )
-TOOLS = [operation for operation in catalogue.values() if operation.tool]
+TOOLS = [one for one in catalogue.values() if one.tool and not one.stream]
 TRACES = {"entries", "chain_heads", "last_seen", "alembic_version"}
 LONG = "".join(f"{n:05}" for n in range(2_000))  # any 65 characters of it stand in it once
 

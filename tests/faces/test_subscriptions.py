@@ -175,6 +175,7 @@ async def test_over_the_limit_nothing_is_opened_and_the_limit_is_named(
     assert face.scoped.follows._held[alice_token] == limit - 3
 
 
+@pytest.mark.slow
 @promise("subscription.load")
 async def test_a_flood_of_changes_is_a_handful_of_notifications(
     face: Face, alice_token: str
@@ -329,6 +330,7 @@ async def test_a_handshake_client_whose_credential_ends_is_told_nothing_more(
         assert line.heard.empty()
 
 
+@pytest.mark.slow
 @promise("subscription.time")
 async def test_every_address_can_be_followed_and_time_alone_tells_nothing(tmp_path: Path) -> None:
     async with sample(tmp_path) as furnished:
@@ -345,7 +347,7 @@ async def test_every_address_can_be_followed_and_time_alone_tells_nothing(tmp_pa
         assert len(stream.follows) == len(ADDRESSES)
         for seconds in (1, 70, 600):
             furnished.clock.advance(seconds)
-            await follows._pass((0, 0))
+            await follows._pass()
             assert stream._pending == {}
 
 

@@ -5,31 +5,33 @@ from __future__ import annotations
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scoped_mcp import Scoped, Session
+from tests.grounds import SQLITE, Ground
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from scoped_mcp.kernel.clock import Clock
 
 
 @dataclass
 class Place:
-    """An open house and its file."""
+    """An open house and its database."""
 
     scoped: Scoped
-    path: Path
+    url: str
     root: Session
     root_token: str
 
     @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
+    def path(self) -> Path:
+        """Its file: for tests of SQLite alone."""
+        return Path(self.url.removeprefix("sqlite:///"))
 
     async def issue(self, name: str, **limits: Any) -> dict[str, Any]:
         """A token of a user of this name, who is created if absent."""
@@ -42,13 +44,15 @@ class Place:
 
 
 @asynccontextmanager
-async def open_place(folder: Path, clock: Clock | None = None) -> AsyncIterator[Place]:
-    """Found a house in a folder and open it."""
-    path = folder / "scoped.db"
-    url = f"sqlite:///{path}"
+async def open_place(
+    folder: Path, clock: Clock | None = None, ground: Ground = SQLITE
+) -> AsyncIterator[Place]:
+    """Found a house in a folder, or on another ground, and open it."""
+    url = ground.place(folder)
     token = await Scoped.create(url, name="root", clock=clock)
     async with Scoped.open(url, clock=clock) as scoped:
-        yield Place(scoped, path, await scoped.session(token), token)
+        yield Place(scoped, url, await scoped.session(token), token)
+    ground.forget(url)
 
 
 @pytest.fixture
@@ -60,6 +64,6 @@ def measured() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with open_place(tmp_path) as opened:
+async def place(tmp_path: Path, ground: Ground) -> AsyncIterator[Place]:
+    async with open_place(tmp_path, ground=ground) as opened:
         yield opened

@@ -32,6 +32,7 @@ from scoped_mcp.spine.caller import Origin
 
 ROOT = Path(__file__).parents[2]
 CLI = [sys.executable, "-m", "scoped_mcp.faces.cli"]
+KEYS = "SCOPED_MCP_DATA_FOLDER"
 BOUND = 60.0  # seconds: a hang fails, it does not wait for ever
 
 
@@ -113,8 +114,11 @@ class Process:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without the settings of a house, and some of them."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SCOPED_MCP_")}
+    """This process's environment without the settings of a house, and some of them.
+
+    Where the keys of databases are kept is the same for all.
+    """
+    kept = {k: v for k, v in os.environ.items() if k == KEYS or not k.startswith("SCOPED_MCP_")}
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 

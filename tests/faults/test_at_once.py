@@ -17,6 +17,7 @@ from scoped_mcp import Scoped
 from tests.faults.conftest import Place, open_place
 from tests.faults.http import code, line
 from tests.faults.processes import CLI, ROOT, FileClock, command, environment, running, server
+from tests.grounds import Ground
 from tests.promises import promise
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -164,13 +165,16 @@ async def over_http_all_is_taken(place: Place, clock: FileClock, *, elsewhere: b
 
 
 @promise("readme.identity", "readme.revocation", "identity.suspended", "scopes.revoked")
-async def test_what_another_process_takes_is_gone_at_the_very_next_call(tmp_path: Path) -> None:
+async def test_what_another_process_takes_is_gone_at_the_very_next_call(
+    tmp_path: Path, ground: Ground
+) -> None:
     clock = FileClock(tmp_path / "clock")
-    async with open_place(tmp_path, clock) as place:
+    async with open_place(tmp_path, clock, ground) as place:
         await over_http_all_is_taken(place, clock, elsewhere=True)
 
 
 @promise("readme.revocation")
+@pytest.mark.sqlite  # one process is one process on either engine
 async def test_what_the_serving_process_takes_is_gone_at_the_very_next_call(tmp_path: Path) -> None:
     clock = FileClock(tmp_path / "clock")
     async with open_place(tmp_path, clock) as place:
@@ -183,6 +187,7 @@ STDIO = [
 ]
 
 
+@pytest.mark.sqlite  # desktop clients start servers on a file
 @pytest.mark.parametrize("taken", STDIO)
 async def test_it_is_gone_at_the_very_next_call_over_stdio_too(tmp_path: Path, taken: str) -> None:
     clock = FileClock(tmp_path / "clock")
@@ -211,9 +216,11 @@ async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
 
 
 @promise("suspension.computed")
-async def test_resuming_gives_back_exactly_what_suspension_took(tmp_path: Path) -> None:
+async def test_resuming_gives_back_exactly_what_suspension_took(
+    tmp_path: Path, ground: Ground
+) -> None:
     clock = FileClock(tmp_path / "clock")
-    async with open_place(tmp_path, clock) as place:
+    async with open_place(tmp_path, clock, ground) as place:
         case, _ = await prepare(place, clock, "resumed")
         async with (
             over_http(place.url, clock) as connect,
@@ -230,8 +237,8 @@ async def test_resuming_gives_back_exactly_what_suspension_took(tmp_path: Path) 
                 assert code(await delegate("whoami", {})) == "done"
 
 
-async def test_a_house_opened_elsewhere_obeys_at_once_too(tmp_path: Path) -> None:
-    async with open_place(tmp_path) as place, Scoped.open(place.url) as other:
+async def test_a_house_opened_elsewhere_obeys_at_once_too(tmp_path: Path, ground: Ground) -> None:
+    async with open_place(tmp_path, ground=ground) as place, Scoped.open(place.url) as other:
         bob = await place.issue("bob")
         there = await other.session(bob["token"])
         await place.root.call("token.revoke", {"id": bob["id"]})

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scoped_mcp import Session
     from tests.faults.conftest import Place
 
+pytestmark = pytest.mark.sqlite  # floods meet the door before any engine
+
 SHAPED = "smcp_aaaaaaaaaaaaaaaa_" + "b" * 32
 Bad = Callable[[int], str]
 
@@ -76,7 +78,7 @@ async def test_good_callers_are_served_and_failures_are_told_once_a_window(
         stop.set()
         sent = await flooding
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    told = [e for e in entries(place.path) if e["operation"] == "authenticate"]
+    told = [e for e in entries(place.url) if e["operation"] == "authenticate"]
     measured |= {"bad a second": round(sent / seconds), "good calls": len(loud)}
     measured["latency beside quiet"] = round(median(loud) / median(quiet), 2)
     measured["KiB more"] = grown

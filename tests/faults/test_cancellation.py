@@ -37,7 +37,7 @@ def creating(session: Session, marker: str, key: str | None = None) -> asyncio.T
 
 
 def stored(place: Place) -> Counter[str]:
-    return Counter(c["state"]["data"]["marker"] for _, _, c in contents(place.path, "object"))
+    return Counter(c["state"]["data"]["marker"] for _, _, c in contents(place.url, "object"))
 
 
 async def settled(*tasks: asyncio.Task[Any]) -> list[Any]:
@@ -155,7 +155,7 @@ async def test_who_leaves_at_any_moment_has_done_it_once_or_not_at_all(
     assert left
     assert {marker: count[marker] for marker in answered} == dict.fromkeys(answered, 1)
     assert set(count.values()) == {1}, "something was done twice"
-    created = [e for e in entries(place.path) if e["operation"] == "object.create"]
+    created = [e for e in entries(place.url) if e["operation"] == "object.create"]
     assert sum(len(e["changes"]) for e in created) == count.total(), "done without a trace"
     for marker in sorted(left):  # a retry under the same key is the same call
         await creating(alice, marker, key=marker)

@@ -23,6 +23,8 @@ from tests.promises import promise
 if TYPE_CHECKING:
     from tests.faults.conftest import Place
 
+pytestmark = pytest.mark.sqlite  # a server's disk is the server's
+
 SMALL = "2m"
 
 
@@ -69,7 +71,10 @@ async def fill(session: Session, size: int = 20_000) -> tuple[list[str], ScopedE
 
 
 def stored(path: Path) -> list[str]:
-    return [content["state"]["data"]["marker"] for _, _, content in contents(path, "object")]
+    return [
+        content["state"]["data"]["marker"]
+        for _, _, content in contents(f"sqlite:///{path}", "object")
+    ]
 
 
 @promise("faults.disk")

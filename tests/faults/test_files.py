@@ -32,7 +32,10 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def stored(path: Path) -> list[str]:
-    return [content["state"]["data"]["marker"] for _, _, content in contents(path, "object")]
+    return [
+        content["state"]["data"]["marker"]
+        for _, _, content in contents(f"sqlite:///{path}", "object")
+    ]
 
 
 async def create(session: Session, marker: str) -> dict[str, Any]:

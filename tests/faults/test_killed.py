@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,10 @@ import httpx2
 import pytest
 
 from scoped_mcp import Scoped
-from scoped_mcp.storage import driver
 from tests.faults.http import Line, code, line
 from tests.faults.processes import server
 from tests.faults.trail import contents, entries
+from tests.grounds import Ground
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -74,10 +73,10 @@ async def hold_on(caller: Line, name: str, ledger: Ledger, until: int) -> None:
         turn += 1
 
 
-def found(path: Path) -> dict[str, int]:
+def found(url: str) -> dict[str, int]:
     """Marker → in how many versions it stands."""
     count: dict[str, int] = defaultdict(int)
-    for _, _, content in contents(path, "object"):
+    for _, _, content in contents(url, "object"):
         count[content["state"]["data"]["marker"]] += 1
     return count
 
@@ -86,21 +85,14 @@ def whole(tool: str) -> int:
     return BULK if tool == "object_create_many" else 1
 
 
-def check_file(path: Path) -> None:
-    with closing(driver.connect(path, reader=True)) as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
-
-
 @promise("faults.killed")
 @pytest.mark.parametrize(
     "kills", [pytest.param(1, id="once"), pytest.param(MANY, id="often", marks=pytest.mark.slow)]
 )
 async def test_a_killed_server_keeps_what_it_acknowledged_and_no_half_of_anything(
-    tmp_path: Path, kills: int, measured: dict[str, Any]
+    tmp_path: Path, ground: Ground, kills: int, measured: dict[str, Any]
 ) -> None:
-    path = tmp_path / "scoped.db"
-    url = f"sqlite:///{path}"
+    url = ground.place(tmp_path)
     token = await Scoped.create(url, name="root")
     chance = random.Random(20260105)  # noqa: S311 - chance, not secrecy
     promised: dict[str, str] = {}
@@ -117,8 +109,8 @@ async def test_a_killed_server_keeps_what_it_acknowledged_and_no_half_of_anythin
             await asyncio.gather(*tasks)
         promised |= ledger.acked
         cut += len(ledger.unknown)
-        check_file(path)
-        count = found(path)
+        ground.sound(url)
+        count = found(url)
         assert {m: count[m] for m in promised} == {m: whole(t) for m, t in promised.items()}
         half = [m for m, (t, _) in ledger.unknown.items() if count[m] not in {0, whole(t)}]
         assert half == []
@@ -129,12 +121,13 @@ async def test_a_killed_server_keeps_what_it_acknowledged_and_no_half_of_anythin
                 assert code(answer) == "done", answer  # the first answer, where it was kept
                 promised[marker] = tool
             assert (await caller.call("audit_verify"))["ok"]
-        count = found(path)
+        count = found(url)
         assert {m: count[m] for m in promised} == {m: whole(t) for m, t in promised.items()}
-    trail = entries(path)
+    trail = entries(url)
     within = {e["parent"] for e in trail}
     done = [e for e in trail if e["operation"] in WRITING and e["parent"] is None]
     # A repetition is traced too; it changes nothing, and nothing is done within it.
     first = [e for e in done if e["outcome"] == "done" and (e["changes"] or e["id"] in within)]
     measured |= {"kills": kills, "acked": len(promised), "cut off": cut, "of these there": there}
     assert len(first) == len(promised), "something was done twice, or without its trace"
+    ground.forget(url)

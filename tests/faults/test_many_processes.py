@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from scoped_mcp.storage import driver
+from tests import grounds
 from tests.faults.processes import beside
 from tests.faults.trail import contents
 from tests.promises import promise
@@ -59,7 +59,7 @@ async def test_four_processes_of_eight_callers_lose_nothing_and_meet_only_real_c
     assert min(len(one["acks"]) for one in told) > 10, "a process starved"
     stored = {
         (public_id, version): content["state"]["data"].get("marker")
-        for public_id, version, content in contents(place.path, "object")
+        for public_id, version, content in contents(place.url, "object")
     }
     assert [ack for ack in acks if stored.get((ack[0], ack[1])) != ack[2]] == []
     ours = [marker for marker in stored.values() if marker is not None]
@@ -69,11 +69,7 @@ async def test_four_processes_of_eight_callers_lose_nothing_and_meet_only_real_c
     verified = await place.root.call("audit.verify")
     assert verified["ok"], verified
     sessions = [
-        content["state"]["credential"]
-        for _, v, content in contents(place.path, "session")
-        if v == 1
+        content["state"]["credential"] for _, v, content in contents(place.url, "session") if v == 1
     ]
     assert len(sessions) == len(set(sessions)), "a credential has two sessions"
-    with closing(driver.connect(place.path, reader=True)) as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    grounds.of(place.url).sound(place.url)

@@ -13,6 +13,7 @@ import pytest
 from tests.faults.conftest import Place, open_place
 from tests.faults.processes import beside, write_until
 from tests.faults.trail import credentials_of_sessions, entries, late_writes
+from tests.grounds import Ground
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def hammer(place: Place, seconds: float, processes: int) -> tuple[Counter[
         told = await _here(place, revoker, seconds, tokens, principals, target)
     else:
         told = await _beside(place, revoker, seconds, tokens, principals, target, processes)
-    late = late_writes(entries(place.path), scope, credentials_of_sessions(place.path))
+    late = late_writes(entries(place.url), scope, credentials_of_sessions(place.url))
     assert late == []
     assert (await place.root.call("audit.verify"))["ok"]
     return told, revoker.made
@@ -119,9 +120,9 @@ PROFILES = [pytest.param(1.0, id="1s"), pytest.param(5.0, id="5s", marks=pytest.
 @pytest.mark.parametrize("seconds", PROFILES)
 @pytest.mark.parametrize("processes", [0, 2])
 async def test_no_write_stands_behind_the_revocation_that_should_have_stopped_it(
-    tmp_path: Path, seconds: float, processes: int, measured: dict[str, Any]
+    tmp_path: Path, ground: Ground, seconds: float, processes: int, measured: dict[str, Any]
 ) -> None:
-    async with open_place(tmp_path) as place:
+    async with open_place(tmp_path, ground=ground) as place:
         told, made = await hammer(place, seconds, processes)
     measured["writes"] = dict(told)
     measured["revocations"] = dict(made)

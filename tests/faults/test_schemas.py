@@ -42,7 +42,7 @@ async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
 ) -> None:
     async with server(place.url) as (_, address), line(address, place.root_token) as caller:
         assert code(await caller.call("object_create", NOTE)) == "done"
-        held = len(entries(place.path))
+        held = len(entries(place.url))
         move(place.path, NEWER)
         for tool, given in (("object_create", NOTE), ("object_list", {}), ("whoami", {})):
             answer = await caller.call(tool, given)
@@ -52,7 +52,7 @@ async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
         assert refused.value.code == "internal"
         assert "install scoped-mcp 2.1.3" in refused.value.hint
         assert not refused.value.retry
-        assert len(entries(place.path)) == held, "written into a schema it does not know"
+        assert len(entries(place.url)) == held, "written into a schema it does not know"
         move(place.path, back(1_000))
         assert code(await caller.call("object_create", NOTE)) == "done"
     assert (await place.root.call("audit.verify"))["ok"]

@@ -248,17 +248,14 @@ async def test_two_hundred_subscribers_cost_no_growing_memory(
     told, levels = Counter[int](), []
     async with server(place.url) as (process, address), crowd(address, tokens, one, told):
         seen = psutil.Process(process.pid)
-        for round_ in range(12):
-            for n in range(100):
-                await change(alice, one, round_ * 100 + n + 1)
-            before = min(told[number] for number in range(200))
+        for number in range(8):
+            before = min(told[n] for n in range(200))
             async with asyncio.timeout(BOUND):
-                while min(told[number] for number in range(200)) <= before:
-                    await change(alice, one, -round_ - 1)
-                    await asyncio.sleep(0.5)
+                while min(told[n] for n in range(200)) == before:  # until everybody was told
+                    await change(alice, one, number)
+                    await change(alice, one, -1)
             levels.append(seen.memory_info().rss / MIB)
-    grown = statistics.median(levels[-4:]) - statistics.median(levels[2:6])
+    grown = statistics.median(levels[-3:]) - statistics.median(levels[1:4])
     measured |= {"levels": levels, "grown_mib": grown, "told": max(told.values())}
     assert grown < 8
-    assert min(told.values()) >= 1
-    assert max(told.values()) <= 1_300
+    assert max(told.values()) <= 3 * min(told.values())

@@ -1,15 +1,13 @@
-"""The trail as the file holds it, read below the application."""
+"""The trail as the database holds it, read below the application."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from scoped_mcp.storage import driver
+from tests import grounds
 
 
 @dataclass
@@ -22,26 +20,27 @@ class Standing:
     revoked: set[str] = field(default_factory=set)
 
 
-def entries(path: Path) -> list[dict[str, Any]]:
+def entries(url: str) -> list[dict[str, Any]]:
     """The bodies of all entries, in their order."""
-    with closing(driver.connect(path, reader=True)) as raw:
-        return [json.loads(row[0]) for row in raw.execute("SELECT body FROM entries ORDER BY seq")]
+    with grounds.of(url).looking(url) as raw:
+        found = raw.execute("SELECT body FROM entries ORDER BY seq")
+        return [json.loads(body) for (body,) in found.fetchall()]
 
 
-def contents(path: Path, kind: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def contents(url: str, kind: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Every version of every thing of a kind: its id, the version, its state."""
     query = """
         SELECT r.public_id, c.version, c.content FROM version_contents c
         JOIN registry r ON r.id = c.id WHERE r.kind = ?
     """
-    with closing(driver.connect(path, reader=True)) as raw:
-        for public_id, version, content in raw.execute(query, (kind,)):
+    with grounds.of(url).looking(url) as raw:
+        for public_id, version, content in raw.execute(query, (kind,)).fetchall():
             yield public_id, version, json.loads(content)
 
 
-def credentials_of_sessions(path: Path) -> dict[str, str]:
+def credentials_of_sessions(url: str) -> dict[str, str]:
     """Session → its credential."""
-    return {i: content["state"]["credential"] for i, _, content in contents(path, "session")}
+    return {i: content["state"]["credential"] for i, _, content in contents(url, "session")}
 
 
 def late_writes(

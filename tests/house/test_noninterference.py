@@ -33,6 +33,7 @@ from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
 from scoped_mcp.spine.follow import Stream
 from scoped_mcp.storage.path import registry
+from tests.grounds import POSTGRESQL, SQLITE, Ground
 from tests.house.worlds import (
     EDGES,
     OBSERVERS,
@@ -48,7 +49,6 @@ from tests.house.worlds import (
     ids_in,
     pair,
     spread,
-    start,
     values,
 )
 from tests.promises import promise
@@ -206,8 +206,10 @@ STEPS = st.lists(
 )
 
 
-async def _live(steps: list[tuple[bool, str, int]], who: str, seed: int) -> None:
-    async with pair() as worlds:
+async def _live(
+    steps: list[tuple[bool, str, int]], who: str, seed: int, ground: Ground = SQLITE
+) -> None:
+    async with pair(ground) as worlds:
         for unseen, name, how in steps:
             if not (unseen and name in PUBLIC):
                 await worlds.act(WRITES[name], how, unseen=unseen, tries=6)
@@ -233,6 +235,15 @@ def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str, seed: int
 ) -> None:
     asyncio.run(_live(steps, who, seed))
+
+
+@pytest.mark.slow
+@settings(max_examples=2, phases=[Phase.generate])
+@EXAMPLE
+def test_nobody_hears_of_what_they_may_not_see_on_postgresql(
+    steps: list[tuple[bool, str, int]], who: str, seed: int
+) -> None:
+    asyncio.run(_live(steps, who, seed, POSTGRESQL))
 
 
 async def _followed(worlds: Pair, who: str, ids: list[str]) -> list[Stream]:
@@ -262,7 +273,7 @@ async def _answered(opening: Any) -> str:
 async def _told(world: World, stream: Stream) -> tuple[list[str], Any, list[str]]:
     """What is told once everything was looked at, how it ended, and what is still followed."""
     hub = world.scoped.follows
-    await hub._pass((0, 0))
+    await hub._pass()
     while hub._tasks:
         await asyncio.wait(hub._tasks)
     told, stream._pending = sorted(stream._pending), {}
@@ -271,7 +282,7 @@ async def _told(world: World, stream: Stream) -> tuple[list[str], Any, list[str]
 
 async def _watched(steps: list[tuple[bool, str, int]], who: str) -> None:
     async with pair() as worlds:
-        ids = [one for some in (start().names.values(), *worlds.seen.values()) for one in some]
+        ids = [one for some in (worlds.names.values(), *worlds.seen.values()) for one in some]
         streams = await _followed(worlds, who, list(dict.fromkeys(ids)))
         for unseen, name, how in steps:
             if not (unseen and name in PUBLIC):
@@ -313,7 +324,7 @@ async def test_every_write_can_be_done_unseen() -> None:
             left = [n for n in left if n not in worlds.done or WRITES[n].effect in MAKING]
         for name, may in EDGES.items():
             for edge in ("scope.create", *may):
-                about = start().names[name] if edge in may else ""
+                about = worlds.names[name] if edge in may else ""
                 await worlds.act(WRITES[edge], 1, unseen=True, tries=30, about=about)
         missing = sorted(WRITES.keys() - PUBLIC - worlds.done)
         assert not missing, f"teach me how to do {missing} unseen"

@@ -13,6 +13,7 @@ from scoped_mcp.spine.declare import Effect, Operation, catalogue
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import entries
 from tests.conftest import Home
+from tests.grounds import Ground
 from tests.sample import Sample, refused, sample
 
 WRITING = [one for one in catalogue.values() if one.tool and one.effect is not Effect.READ]
@@ -39,9 +40,9 @@ def test_every_operation_that_writes_answers_again_unless_it_showed_a_token() ->
 
 @pytest.mark.parametrize("operation", WRITING, ids=lambda one: one.name)
 async def test_a_repetition_answers_the_same_and_stores_nothing_but_its_entry(
-    operation: Operation, tmp_path: Path
+    operation: Operation, tmp_path: Path, ground: Ground
 ) -> None:
-    async with sample(tmp_path) as house:
+    async with sample(tmp_path, ground) as house:
         asked = house.fill(operation.command.example)
         first = await house.alice.call(operation.name, asked, key="k")
         state, count = await _state(house), len(await house.rows(select(entries.c.id)))

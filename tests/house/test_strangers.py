@@ -19,6 +19,7 @@ from scoped_mcp.kernel.ids import AnyId
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import entries
+from tests.grounds import Ground
 from tests.promises import promise
 from tests.sample import ID, PLACEHOLDER, Sample, fill, plan, sample
 
@@ -147,9 +148,11 @@ def _foreign(house: Sample, placeholder: str) -> list[str]:
 
 @promise("sample.owner")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
-async def test_every_example_runs_for_its_owner(operation: Operation, tmp_path: Path) -> None:
+async def test_every_example_runs_for_its_owner(
+    operation: Operation, tmp_path: Path, ground: Ground
+) -> None:
     """As the first call of a credential too, which opens its session in the same transaction."""
-    async with sample(tmp_path) as house:
+    async with sample(tmp_path, ground) as house:
         me = (await house.alice.call("whoami"))["principal"]["id"]
         asked = {"principal": me, "toolsets": ["all"]}
         fresh = (await house.alice.call("token.issue", asked))["token"]
@@ -168,8 +171,9 @@ async def test_every_example_runs_for_its_owner(operation: Operation, tmp_path: 
 
 
 @promise("readme.private", "sample.stranger")
-async def test_every_example_is_closed_to_a_stranger(tmp_path: Path) -> None:
-    async with sample(tmp_path) as house:
+@pytest.mark.both
+async def test_every_example_is_closed_to_a_stranger(tmp_path: Path, ground: Ground) -> None:
+    async with sample(tmp_path, ground) as house:
         for operation in OPERATIONS:
             example = dict(operation.command.example)
             named = list(PLACEHOLDER.findall(json.dumps(example)))
@@ -212,8 +216,10 @@ async def test_a_foreign_id_answers_like_an_absent_one_to_the_letter(tmp_path: P
 
 
 @promise("views.ids")
-async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(tmp_path: Path) -> None:
-    async with sample(tmp_path) as house:
+async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(
+    tmp_path: Path, ground: Ground
+) -> None:
+    async with sample(tmp_path, ground) as house:
         for operation in OPERATIONS:
             for arguments, placeholder in _swaps(operation):
                 absent = f"{placeholder[:3]}_{'z' * 16}"
@@ -229,14 +235,14 @@ async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(tmp_path: P
 
 @promise("sample.stranger")
 async def test_what_needs_no_target_answers_a_stranger_as_in_an_empty_house(
-    tmp_path: Path,
+    tmp_path: Path, ground: Ground
 ) -> None:
     answers: list[dict[str, Any]] = []
     for furnished in (True, False):
         folder = tmp_path / str(furnished)
         folder.mkdir()
         found: dict[str, Any] = {}
-        async with sample(folder, furnished=furnished) as house:
+        async with sample(folder, ground, furnished=furnished) as house:
             for operation in OPERATIONS:
                 example = dict(operation.command.example)
                 if not PLACEHOLDER.search(json.dumps(example)):

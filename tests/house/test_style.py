@@ -15,7 +15,7 @@ ALL = sources()
 CORE = [s for s in ALL if not str(s).startswith("faces")]
 INSIDE = [s for s in ALL if str(s).startswith(("layers", "spine", "extensions"))]
 WORDS = {"utils", "helpers", "common", "base", "manager", "service", "data", "info"}
-CATCHERS = ("faces/", "spine/run.py", "spine/follow/", "storage/sqlite.py")
+CATCHERS = ("faces/", "spine/run.py", "storage/sqlite.py")
 CHANCE = {"secrets", "random", "uuid", "time"}
 
 

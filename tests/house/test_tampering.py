@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Table
 
 from scoped_mcp.layers.audit.model import VerifyView
 from scoped_mcp.layers.audit.store import verify
-from scoped_mcp.storage import driver
-from scoped_mcp.storage.connection import SQLiteConn
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import MUTABLE
+from tests.grounds import Ground
 from tests.promises import promise
 from tests.sample import plan
 
@@ -29,60 +29,63 @@ TABLES = [table for table in metadata.sorted_tables if table.name not in MUTABLE
 COLUMNS = [(table, column.name) for table in TABLES for column in table.columns]
 ENTRIES = {"entries", "versions", "version_contents"}
 """Tables whose rows belong to one entry each, which the finding must name."""
-Execute = Callable[..., Any]
 
 
 class Copy:
-    """A copy of the sample house in memory, without its triggers and keys; every edit is undone."""
+    """A copy of the sample house without its triggers and keys; every edit is undone."""
 
-    def __init__(self) -> None:
-        self.raw = driver.dbapi.connect(":memory:", isolation_level=None)
-        source = driver.dbapi.connect(str(plan().path))
-        source.backup(self.raw)
-        source.close()
-        self.raw.execute("PRAGMA foreign_keys = OFF")
-        self.raw.execute("PRAGMA recursive_triggers = OFF")
-        for (name,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
-            self.raw.execute(f'DROP TRIGGER "{name}"')
-        for (name,) in self.sql(
-            "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE%'"
-        ):
-            self.raw.execute(f'DROP INDEX "{name}"')
-        self._engine = create_engine(
-            "sqlite://", module=driver.dbapi, creator=lambda: self.raw, poolclass=StaticPool
-        )
-        self._connection = self._engine.connect()
+    def __init__(self, ground: Ground, folder: Path) -> None:
+        self._stack = ExitStack()
+        url = ground.copy(plan(ground).url, folder)
+        self._stack.callback(ground.forget, url)
+        self.raw = self._stack.enter_context(ground.below(url))
+        for statement in ground.unique(self.raw):
+            self.raw.execute(statement)
+        self._conn = self._stack.enter_context(ground.conn(self.raw))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return list(self.raw.execute(statement, values))
+        return list(self.raw.execute(statement, values).fetchall())
 
     def found(self, *edits: tuple[Any, ...]) -> Any:
         """What verification finds after these edits, which are then undone."""
-        self.raw.execute("SAVEPOINT edits")
+        self.raw.execute("BEGIN")
         try:
             for statement, *values in edits:
                 changed = self.raw.execute(statement, values).rowcount
                 assert changed > 0, "an edit that changes nothing proves nothing"
-            return verify(SQLiteConn(self._connection))[1]
+            return verify(self._conn)[1]
         finally:
-            self.raw.execute("ROLLBACK TO edits")
-            self.raw.execute("RELEASE edits")
+            self.raw.execute("ROLLBACK")
 
     def close(self) -> None:
-        self._connection.close()
-        self._engine.dispose()
-        self.raw.close()
+        self._stack.close()
 
 
 @pytest.fixture(scope="module")
-def copy() -> Iterator[Copy]:
-    one = Copy()
-    yield one
-    one.close()
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Ground], Copy]]:
+    made: dict[str, Copy] = {}
+
+    def copy_on(ground: Ground) -> Copy:
+        if ground.name not in made:
+            made[ground.name] = Copy(ground, tmp_path_factory.mktemp("tampered"))
+        return made[ground.name]
+
+    yield copy_on
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture
+def copy(ground: Ground, copies: Callable[[Ground], Copy]) -> Copy:
+    return copies(ground)
 
 
 def _keys(table: Table) -> str:
     return " AND ".join(f"{column.name} = ?" for column in table.primary_key.columns)
+
+
+def _order(table: Table) -> str:
+    return ", ".join(column.name for column in table.primary_key.columns)
 
 
 def _key_of(table: Table, row: dict[str, Any]) -> list[Any]:
@@ -91,7 +94,7 @@ def _key_of(table: Table, row: dict[str, Any]) -> list[Any]:
 
 def _rows(copy: Copy, table: Table) -> list[dict[str, Any]]:
     names = [column.name for column in table.columns]
-    listed = copy.sql(f"SELECT {', '.join(names)} FROM {table.name} ORDER BY rowid")
+    listed = copy.sql(f"SELECT {', '.join(names)} FROM {table.name} ORDER BY {_order(table)}")
     return [dict(zip(names, row, strict=True)) for row in listed]
 
 
@@ -124,8 +127,9 @@ def _names_the_entry(copy: Copy, table: Table, finding: Any, row: dict[str, Any]
     return finding.public_id == public_id
 
 
+@pytest.mark.both
 def test_the_sample_house_verifies(copy: Copy) -> None:
-    assert verify(SQLiteConn(copy._connection))[1] is None
+    assert copy.found() is None
 
 
 def test_the_sample_has_a_row_in_every_table(copy: Copy) -> None:
@@ -156,6 +160,7 @@ def test_an_emptied_column_is_found(copy: Copy, table: Table, name: str) -> None
     assert copy.found((statement, *_key_of(table, row))) is not None
 
 
+@pytest.mark.both
 @promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_a_deleted_row_is_found(copy: Copy, table: Table) -> None:
@@ -165,6 +170,7 @@ def test_a_deleted_row_is_found(copy: Copy, table: Table) -> None:
         assert copy.found((statement, *_key_of(table, row))) is not None
 
 
+@pytest.mark.both
 @promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_an_inserted_row_is_found(copy: Copy, table: Table) -> None:
@@ -182,6 +188,7 @@ def test_an_inserted_row_is_found(copy: Copy, table: Table) -> None:
     assert copy.found((statement, *(row[name] for name in names))) is not None
 
 
+@pytest.mark.both
 @promise("readme.verify", "audit.edits")
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
 def test_two_rows_swapped_are_found(copy: Copy, table: Table) -> None:
@@ -192,7 +199,7 @@ def test_two_rows_swapped_are_found(copy: Copy, table: Table) -> None:
     statement = (
         f"UPDATE {table.name} SET {', '.join(f'{n} = ?' for n in names)} WHERE {_keys(table)}"
     )
-    park = f"UPDATE {table.name} SET {_parked(names)} WHERE {_keys(table)}"
+    park = f"UPDATE {table.name} SET {_parked(table, names)} WHERE {_keys(table)}"
     for one, two in pairs:
         if all(one[name] == two[name] for name in names):
             continue
@@ -206,14 +213,15 @@ def test_two_rows_swapped_are_found(copy: Copy, table: Table) -> None:
 UNIQUE = ("public_id", "urn")
 
 
-def _parked(names: list[str]) -> str:
+def _parked(table: Table, names: list[str]) -> str:
     """Take unique values out of the way while two rows change places."""
     free = [f"{name} = ?" for name in names if name in UNIQUE]
     if "seq" in names:
         free.append("seq = -1")
-    return ", ".join(free) or "rowid = rowid"
+    return ", ".join(free) or f"{_order(table)} = {_order(table)}"
 
 
+@pytest.mark.both
 @promise("readme.verify", "verify.tail", "audit.edits")
 @pytest.mark.parametrize("gone", [1, 2, 10])
 def test_a_cut_tail_is_found(copy: Copy, gone: int) -> None:
@@ -224,6 +232,7 @@ def test_a_cut_tail_is_found(copy: Copy, gone: int) -> None:
     assert finding.problem == "truncated"
 
 
+@pytest.mark.both
 @promise("verify.tail")
 @pytest.mark.parametrize("column", ["seq", "hash", "at", "authority", "chain"])
 def test_a_head_that_was_not_rewritten_whole_is_found(copy: Copy, column: str) -> None:
@@ -288,6 +297,7 @@ def test_every_finding_can_be_shown(copy: Copy) -> None:
         )
 
 
+@pytest.mark.both
 @promise("verify.tail")
 def test_a_chain_rewritten_with_its_head_needs_a_checkpoint_outside(copy: Copy) -> None:
     """What is promised ends here: the last entry and what it did are gone, the head says so too.

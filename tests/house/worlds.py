@@ -12,7 +12,6 @@ import contextlib
 import enum
 import json
 import random
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
 from scoped_mcp.storage.path import entries, registry
 from tests.conftest import FixedClock, FixedEntropy
+from tests.grounds import SQLITE, Ground
 from tests.sample import ID, PLACEHOLDER, WEEK
 
 OBSERVERS = ("mallory", "vera", "adam", "robot", "helper")
@@ -122,24 +122,25 @@ class World:
 
 @dataclass(frozen=True)
 class Start:
-    """The furnished house on disk, closed."""
+    """The furnished house, closed."""
 
-    path: Path
+    ground: Ground
+    url: str
     tokens: dict[str, str]
     names: dict[str, str]
 
 
 @cache
-def start() -> Start:
+def start(ground: Ground = SQLITE) -> Start:
     """The house that both worlds begin as; from within a running loop too."""
-    path = Path(tempfile.mkdtemp(prefix="worlds-")) / "scoped.db"
+    url = ground.place(Path(tempfile.mkdtemp(prefix="worlds-")))
     with ThreadPoolExecutor(1) as one:
-        return one.submit(asyncio.run, _furnish(path)).result()
+        return one.submit(asyncio.run, _furnish(ground, url)).result()
 
 
-async def _furnish(path: Path) -> Start:
+async def _furnish(ground: Ground, url: str) -> Start:
     """A tree of scopes seen from below, a room of alice's friends, things shown in every way."""
-    clock, chance, url = FixedClock(), Chance("start"), f"sqlite:///{path}"
+    clock, chance = FixedClock(), Chance("start")
     tokens = {"root": await Scoped.create(url, name="root", clock=clock, entropy=chance)}
     async with Scoped.open(url, clock=clock, entropy=chance) as scoped:
         names: dict[str, str] = {}
@@ -185,25 +186,25 @@ async def _furnish(path: Path) -> Start:
         await do("alice", "object.unshare", object=names["gone"], scope=names["below"])
         for name in OBSERVERS:
             await do(name, "object.create", type="note", data={"mine": name}, name=f"{name}'s")
-    return Start(path, tokens, names)
+    return Start(ground, url, tokens, names)
 
 
 @contextlib.asynccontextmanager
-async def pair() -> AsyncIterator[Pair]:
+async def pair(ground: Ground = SQLITE) -> AsyncIterator[Pair]:
     """The same house twice, open: one will stay quiet."""
-    begun = start()
+    begun = start(ground)
     async with contextlib.AsyncExitStack() as stack:
         worlds: list[World] = []
         for _ in range(2):
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="world-")))
-            for suffix in ("", ".key"):
-                shutil.copy2(f"{begun.path}{suffix}", place / f"scoped.db{suffix}")
+            url = ground.copy(begun.url, place)
+            stack.callback(ground.forget, url)
             clock, chance = FixedClock(), Chance("later", begun.names["alice"])
             clock.advance(3_600)
-            opened = Scoped.open(f"sqlite:///{place / 'scoped.db'}", clock=clock, entropy=chance)
+            opened = Scoped.open(url, clock=clock, entropy=chance)
             scoped = await stack.enter_async_context(opened)
             worlds.append(World(scoped, clock, chance, dict(begun.tokens)))
-        both = Pair(*worlds)
+        both = Pair(*worlds, begun.names)
         await both.begin()
         yield both
 
@@ -214,6 +215,7 @@ class Pair:
 
     quiet: World
     busy: World
+    names: dict[str, str]
     seen: Pool = field(default_factory=lambda: {})
     unseen: Pool = field(default_factory=lambda: {})
     ready: Pool = field(default_factory=lambda: {})
@@ -222,7 +224,7 @@ class Pair:
     count: int = 0
 
     def __post_init__(self) -> None:
-        names = start().names
+        names = self.names
         people = [names[who] for who in ("alice", *OBSERVERS)]
         self.seen = {"prn": people, "scp": [names["below"], names["mine"]], "obj": []}
         self.seen["obj"] = [names["live"], names["above"]]
@@ -230,7 +232,7 @@ class Pair:
 
     async def begin(self) -> None:
         """A way out of environments that nobody sees, with what waits there and what came out."""
-        names = start().names
+        names = self.names
 
         async def do(who: str, operation: str, **arguments: Any) -> Any:
             self.busy.chance.unseen = True
@@ -320,7 +322,7 @@ class Pair:
         """What was made can be used from now on."""
         known = {one for ids in (*self.seen.values(), *self.unseen.values()) for one in ids}
         for one in ids_in(answer):
-            if one not in known and one not in start().names.values():
+            if one not in known and one not in self.names.values():
                 pool.setdefault(one[:3], []).append(one)
 
     def _ways(
@@ -340,7 +342,7 @@ class Pair:
         self, operation: Operation, prefix: str, pool: Pool, chance: random.Random, *, unseen: bool
     ) -> list[str]:
         """What of the pool fits; unseen, half of the time, that of which observers see an edge."""
-        names = start().names
+        names = self.names
         found = list(pool.get(prefix, ())[-NEWEST:])
         if unseen:
             allowed = [names[n] for n, may in EDGES.items() if operation.name in may]

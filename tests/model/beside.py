@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from scoped_mcp import Scoped, ScopedError
 from tests.conftest import FixedClock
+from tests.grounds import Ground
 from tests.model.homes import Model
 from tests.model.model import HOLDER
 
@@ -32,14 +32,14 @@ READS = {"object.get", "object.list", "object.history", "environment.get", "scop
 class Start:
     """A founded house with users, an agent and teams."""
 
-    path: Path
+    ground: Ground
+    url: str
     tokens: dict[str, tuple[str, str]]  # name → credential, token
     names: dict[str, str]
 
 
-async def found(path: Path) -> Start:
-    clock = FixedClock()
-    url = f"sqlite:///{path}"
+async def found(ground: Ground, folder: Path) -> Start:
+    clock, url = FixedClock(), ground.place(folder)
     first = await Scoped.create(url, name="root", clock=clock)
     async with Scoped.open(url, clock=clock) as scoped:
         root = await scoped.session(first)
@@ -57,7 +57,7 @@ async def found(path: Path) -> Start:
         for name in TEAMS:
             made = await root.call("principal.create", {"name": name, "kind": "team"})
             names[name] = made["id"]
-    return Start(path, tokens, names)
+    return Start(ground, url, tokens, names)
 
 
 def model_of(start: Start) -> Model:
@@ -90,10 +90,10 @@ class Beside(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.stack = contextlib.AsyncExitStack()
         place = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        for suffix in ("", ".key"):
-            shutil.copy2(f"{self.start.path}{suffix}", place / f"scoped.db{suffix}")
-        self.clock = FixedClock()
-        opened = Scoped.open(f"sqlite:///{place / 'scoped.db'}", clock=self.clock)
+        ground, self.clock = self.start.ground, FixedClock()
+        url = ground.copy(self.start.url, place)
+        self.stack.callback(ground.forget, url)
+        opened = Scoped.open(url, clock=self.clock)
         self.scoped = self.loop.run_until_complete(self.stack.enter_async_context(opened))
         self.model = model_of(self.start)
         self.secrets = dict(self.start.tokens.values())  # credential → token

@@ -32,6 +32,15 @@ class Model(operations.Model):
             self.use(token, arguments[0])
         return answer
 
+    def fall(self) -> None:
+        super().fall()
+        for one in self.environments.values():
+            for over in self.line(one["owner"]):
+                one["owner"] = self.heir(over)
+                one["members"].pop(over, None)
+                self.fallen.add("environment")
+            one["members"].pop(one["owner"], None)  # who owns it stands there as its owner
+
     # --- where one works, by rulings 3 and 5
 
     def pin(self) -> str | None:
@@ -69,7 +78,7 @@ class Model(operations.Model):
 
     def seat(self, token: str, env: str) -> int:
         who, one = self.tokens[token]["who"], self.environments[env]
-        if self.heir(one["owner"]) == who:
+        if one["owner"] == who:
             return OWNER
         own = max(one["members"].get(side, NONE) for side in self.sides(who))
         if not self.people[who]["delegate"]:
@@ -94,7 +103,7 @@ class Model(operations.Model):
         one = self.objects[thing]
         if one["home"] is None:
             return self._pinned(thing, *super().sight(who, thing))
-        mine, have = self.heir(one["owner"]) == who, self.inside(one["home"])
+        mine, have = one["owner"] == who, self.inside(one["home"])
         if have == NONE or (one["versions"][-1] is None and not mine):
             return NONE, set()
         if have > READ:  # what one made is one's own

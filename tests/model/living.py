@@ -68,9 +68,14 @@ class Model(inside.Model):
         self._end_environment(env)
 
     def sweep(self) -> None:
+        for one in [one for one in self.objects.values() if one.get("fell")]:
+            one["versions"].append(one["versions"][-1])  # only its owner's name changed (5)
+            one["fell"] = False
         for env, one in self.environments.items():
             if self.life(env) == "expired" and one["ends"] + REVIVAL <= self.now:
                 self._end_environment(env)
+        self.fallen.clear()
+        self.fall()
 
     def _end_environment(self, env: str) -> None:
         self.environments[env]["state"] = "discarded"

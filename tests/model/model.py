@@ -26,6 +26,7 @@ class Model:
         self.scopes: dict[str, Any] = {}  # parent, owner, state, offer, by
         self.places: dict[tuple[str, str], Any] = {}  # of scope and principal: role, ends
         self.objects: dict[str, Any] = {}  # owner, offer, versions
+        self.fallen: set[str] = set()  # kinds of what an heir got and nobody wrote down
         self.shown: dict[tuple[str, str], Any] = {}  # of object and scope: level, since, pinned
 
     # --- who acts for whom, by rulings 4, 5 and 6
@@ -75,27 +76,21 @@ class Model:
         one = self.places.get((scope, who))
         return one if one and (one["ends"] is None or one["ends"] > self.now) else None
 
-    def left(self, scope: str, who: str) -> bool:
-        owner = self.scopes[scope]["owner"]
-        mine = owner != who and self.heir(owner) == who
-        return mine and (self.place(scope, owner) or {}).get("role") == HOLDER
-
-    def kept(self, scope: str, who: str) -> bool:
-        return self.scopes[scope]["owner"] == who or self.left(scope, who)
+    def made(self, scope: str, who: str) -> bool:  # or inherited
+        return self.scopes[scope]["owner"] == who
 
     def own(self, who: str) -> dict[str, int]:
         found: dict[str, int] = {}
         for scope in self.scopes:
             places = [p for side in self.sides(who) if (p := self.place(scope, side))]
-            role = max((p["role"] for p in places), default=NOBODY)
-            found[scope] = HOLDER if self.left(scope, who) else role
+            found[scope] = max((p["role"] for p in places), default=NOBODY)
         return found
 
     def roles(self, who: str) -> dict[str, int]:
         found = self.own(who)
         for above in self.delegators(who)[:1]:
             theirs = self.roles(above)
-            found |= {s: common(r, theirs[s]) for s, r in found.items() if not self.kept(s, who)}
+            found |= {s: common(r, theirs[s]) for s, r in found.items() if not self.made(s, who)}
         return found
 
     def chain(self, scope: str | None) -> list[str]:
@@ -112,7 +107,7 @@ class Model:
                 found |= {s: max(found[s], 1) for s in self.chain(scope)} | {scope: 2}
         for above in self.delegators(who)[:1]:
             theirs = self.reach(above)
-            found |= {s: min(r, theirs[s]) for s, r in found.items() if not self.kept(s, who)}
+            found |= {s: min(r, theirs[s]) for s, r in found.items() if not self.made(s, who)}
         return found
 
     def standing(self, who: str, scope: str) -> tuple[int, int]:  # its role, and the best above
@@ -132,12 +127,12 @@ class Model:
 
     def offered(self, who: str, scope: str) -> bool:
         one = self.scopes[scope]
-        return one["offer"] == who and self.roles(one["by"])[scope] == HOLDER
+        return one["offer"] == who and self.roles(self.heir(one["by"]))[scope] == HOLDER
 
     def sight(self, who: str, thing: str) -> tuple[int, set[int]]:  # access, versions
         one, have, seen = self.objects[thing], NONE, set[int]()
         newest = len(one["versions"])
-        if self.heir(one["owner"]) == who:
+        if one["owner"] == who:
             return OWNER, set(range(1, newest + 1))
         if one["versions"][-1] is None:
             return NONE, seen

@@ -137,6 +137,11 @@ class Moves(Sights):
     def forks(self) -> list[str]:
         return [k for k, one in self.model.objects.items() if one["fork"] and one["versions"][-1]]
 
+    @precondition(lambda self: self.model.fallen)
+    @rule()
+    def sweep_what_fell(self) -> None:
+        self.sweep()
+
     @rule()
     def sweep(self) -> None:
         self.loop.run_until_complete(worker.sweep(self.scoped.spine))

@@ -32,7 +32,33 @@ class Model(model.Model):
             getattr(self, operation)(self.tokens[token]["who"], *arguments)
         except Refused as refused:
             return refused.args[0]
+        self.fall()
         return "ok"
+
+    # --- what ended delegates leave: their heir's at once, whenever it is written down (5)
+
+    def line(self, owner: str) -> list[str]:  # who has ended, from an owner up to its heir
+        return [owner, *self.line(self.delegators(owner)[0])] if self.over(owner) else []
+
+    def fall(self) -> None:
+        for one in self.objects.values():
+            if over := self.line(one["owner"]):
+                one.update(owner=self.heir(over[0]), fell=True)
+                self.fallen.add("object")
+                self._end_offer(one)
+        for scope, one in self.scopes.items():
+            over, heir = self.line(one["owner"]), self.heir(one["owner"])
+            if over and (self.place(scope, over[0]) or {}).get("role") == HOLDER:
+                for gone in over:
+                    self.places.pop((scope, gone), None)
+                self.places[scope, heir] = {"role": HOLDER, "ends": None}
+                one.update(owner=heir)
+                self._end_offer(one)
+                self.fallen.add("scope")
+
+    def _end_offer(self, one: Any) -> None:
+        if one["offer"] == one["owner"]:
+            one["offer"] = None
 
     # --- objects
 
@@ -58,7 +84,7 @@ class Model(model.Model):
         require(self.sight(who, thing)[0], ADMIN)
         versions = self.objects[thing]["versions"]
         refuse("conflict", versions[-1] is not None)
-        versions.append(versions[-2])
+        versions.append([v for v in versions if v is not None][-1])
 
     def offer(self, who: str, thing: str, to: str | None) -> None:
         require(self.sight(who, thing)[0], OWNER)
@@ -73,7 +99,7 @@ class Model(model.Model):
         require(self.sight(who, thing)[0], READ)
         refuse("not_found", one["offer"] != who)
         refuse("denied", self._agent(who))
-        one.update(owner=who, offer=None)
+        one.update(owner=who, offer=None, fell=False)
         one["versions"].append(one["versions"][-1])
         for scope in [s for t, s in self.shown if t == thing]:
             if self.roles(who)[scope] < CONTRIBUTOR:
@@ -137,7 +163,7 @@ class Model(model.Model):
         require(READ if to is None else self.knows(who, to), READ)
         refuse("invalid", scope == self.root)
         refuse("conflict", to is not None and self.state(scope) != "active")
-        refuse("invalid", to == self.scopes[scope]["owner"])
+        refuse("invalid", to == self.heir(self.scopes[scope]["owner"]))
         self.scopes[scope].update(offer=to, by=who if to else None)
 
     def accept_scope(self, who: str, scope: str) -> None:
@@ -189,7 +215,7 @@ class Model(model.Model):
 
     def _own_side(self, who: str, scope: str, whom: str) -> bool:
         """Into an agent's scope agents bring its delegates and who answers for it (36)."""
-        owner = self.scopes[scope]["owner"]
+        owner = self.heir(self.scopes[scope]["owner"])
         if not (self._agent(who) and self._agent(owner)):
             return True
         return whom in {owner, *self.sponsors(owner)} or owner in self.sponsors(whom)

@@ -172,7 +172,8 @@ class Sights(Rooms):
         assert found.get("role") == (None if role == NOBODY else ROLES[role])
         assert found["effective_state"] == model.state(scope)
         assert found.get("parent") == (parent if parent and model.scope(who, parent) else None)
-        assert found.get("owner") == (one["owner"] if model.knows(who, one["owner"]) else None)
+        owner = model.heir(one["owner"])
+        assert found.get("owner") == (owner if model.knows(who, owner) else None)
         members = {
             whom: ROLES[place["role"]]
             for whom in model.people

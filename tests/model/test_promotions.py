@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 
 from scoped_mcp import Scoped, ScopedError, Session
 from tests.conftest import FixedClock
+from tests.grounds import SQLITE, Ground
 from tests.model.promotions import ADMINS, EVERYONE, MEMBERS, Model, Note, Promotion
 
 DAY = 86_400
@@ -37,6 +38,8 @@ def one_of(many: Any, number: int) -> Any:
 class Machine(RuleBasedStateMachine):
     """Every rule is one call of both."""
 
+    ground: Ground = SQLITE
+
     @initialize()
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -45,9 +48,9 @@ class Machine(RuleBasedStateMachine):
         self.loop.run_until_complete(self.furnish())
 
     async def furnish(self) -> None:
-        url = f"sqlite:///{Path(self.folder.name) / 's.db'}"
-        token = await Scoped.create(url, name="root", clock=self.clock)
-        self.house = Scoped.open(url, clock=self.clock)
+        self.url = self.ground.place(Path(self.folder.name))
+        token = await Scoped.create(self.url, name="root", clock=self.clock)
+        self.house = Scoped.open(self.url, clock=self.clock)
         self.scoped = await self.house.__aenter__()
         self.people: dict[str, Session] = {"root": await self.scoped.session(token)}
         self.homes: dict[str, str] = {}
@@ -80,6 +83,7 @@ class Machine(RuleBasedStateMachine):
             finally:
                 self.loop.run_until_complete(self.house.__aexit__(None, None, None))
                 self.loop.close()
+                self.ground.forget(self.url)
                 self.folder.cleanup()
 
     @rule(by=st.sampled_from(["alice", "rita", "bob", "bot"]), key=keys, value=values)
@@ -205,10 +209,17 @@ class Machine(RuleBasedStateMachine):
             assert behind == {k: model.reads(name, p) for k, p in seen.items()}
 
 
-def test_promotions_and_their_model_agree() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=5, stateful_step_count=30))
+def play(ground: Ground, examples: int, steps: int) -> None:
+    machine: Any = type("Machine", (Machine,), {"ground": ground})
+    times = settings(max_examples=examples, stateful_step_count=steps)
+    run_state_machine_as_test(machine, settings=times)
+
+
+def test_promotions_and_their_model_agree(ground: Ground) -> None:
+    play(ground, 5, 30)
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite  # on PostgreSQL the short form is enough: the rules are the same code
 def test_promotions_and_their_model_agree_at_length() -> None:
-    run_state_machine_as_test(Machine, settings=settings(max_examples=20, stateful_step_count=40))
+    play(SQLITE, 20, 40)

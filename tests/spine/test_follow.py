@@ -17,8 +17,7 @@ from scoped_mcp.kernel.errors import InternalError
 from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.layers.objects import ObjectView
 from scoped_mcp.spine.caller import External, Origin
-from scoped_mcp.spine.declare import Operation
-from scoped_mcp.spine.follow import End, Follows, Stream, looks, watch
+from scoped_mcp.spine.follow import End, Follows, Stream, looks, worker
 from scoped_mcp.spine.ports import ports
 from tests.conftest import START, FixedClock, Home
 from tests.promises import promise
@@ -133,7 +132,7 @@ async def test_many_changes_are_told_once_until_it_is_taken(
     async with following(house, house.token("alice"), one, mark) as stream:
         for n in range(1, 31):
             await change(alice, one, n)
-        await follows._pass((0, 0))
+        await follows._pass()
         await change(alice, mark)
         assert [await told(stream), await told(stream)] == [one, mark]
 
@@ -199,6 +198,18 @@ async def test_what_use_alone_moves_is_not_told_and_what_time_ends_is(
         house.clock.advance(3600)
         assert sorted([await told(stream), await told(stream)]) == ["it", "me"]
         assert (await alice.call("environment.get", {"id": one}))["state"] == "expired"
+
+
+async def test_what_two_clients_of_one_credential_follow_is_told_to_both(
+    house: Home, alice: Session
+) -> None:
+    one = await made(alice)
+    async with (
+        following(house, house.token("alice"), one) as first,
+        following(house, house.token("alice"), one) as second,
+    ):
+        await change(alice, one)
+        assert [await told(first), await told(second)] == [one, one]
 
 
 # --- what is gone
@@ -415,7 +426,7 @@ async def test_a_credential_follows_so_much_and_no_more(
     await theirs.open("me", "whoami", {})
     mine[1].close()
     await mine[0].open(ids[2], "object.get", {"id": ids[2]})
-    monkeypatch.setattr(watch, "MOST", 3)
+    monkeypatch.setattr(worker, "MOST", 3)
     assert await refused(theirs, "whoami") == "limited"
     refusals = await root.call("audit.list", {"outcome": "denied"})
     assert {e["code"] for e in refusals["items"]} == {"limited"}
@@ -430,7 +441,7 @@ async def _issued(scoped: Scoped, token: str) -> str:
 def test_an_external_identity_is_one_holder_whatever_proves_it() -> None:
     first = External("https://id.example", "carol", START)
     later = replace(first, expires_at=START + timedelta(hours=1))
-    assert watch._holder(first) == watch._holder(later) != watch._holder("smcp_x")
+    assert worker._holder(first) == worker._holder(later) != worker._holder("smcp_x")
 
 
 # --- the server
@@ -476,18 +487,19 @@ async def test_who_cannot_be_authorised_again_in_time_is_not_followed_any_more(
     house: Home, follows: Follows, alice: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await made(alice)
-    monkeypatch.setattr(watch, "AGAIN", 0.01)
+    monkeypatch.setattr(worker, "AGAIN", 0.01)
     follows.every, follows.within = 0.05, 0.2
     async with following(house, house.token("alice"), one) as stream, follows._turn:
         assert await over(stream) is End.UNANSWERED  # no look gets its turn
     assert len(await ended(house)) == 1
 
 
+@pytest.mark.parametrize("part", ["moved", "look"])
 async def test_trouble_of_the_database_tells_nothing_and_is_outlived(
-    house: Home, follows: Follows, alice: Session, monkeypatch: pytest.MonkeyPatch
+    house: Home, follows: Follows, alice: Session, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     one, spine = await made(alice), house.scoped.spine
-    monkeypatch.setattr(watch, "AGAIN", 0.01)
+    monkeypatch.setattr(worker, "AGAIN", 0.01)
     tried = asyncio.Event()
 
     def failing(*_anything: Any, **_named: Any) -> Any:
@@ -497,7 +509,7 @@ async def test_trouble_of_the_database_tells_nothing_and_is_outlived(
 
     async with following(house, house.token("alice"), one) as stream:
         with monkeypatch.context() as patch:
-            patch.setattr(looks, "moved", failing)
+            patch.setattr(looks, part, failing)
             await change(alice, one)
             await asyncio.wait_for(tried.wait(), BOUND)
         assert await told(stream) == one
@@ -516,11 +528,12 @@ async def test_a_look_that_fails_ends_nothing_and_hinders_nobody(
     async with following(house, house.token("alice"), one, mark) as stream:
         broken = stream.follows[one]
         whole = broken.request
+        assert whole.operation is not None
 
         def fails(_command: Any, _tx: Any) -> Any:
             raise ZeroDivisionError
 
-        operation = replace(_operation(whole.operation), handler=fails)
+        operation = replace(whole.operation, handler=fails)
         broken.request = replace(whole, operation=operation)
         await change(alice, one)
         await change(alice, mark)
@@ -528,11 +541,6 @@ async def test_a_look_that_fails_ends_nothing_and_hinders_nobody(
         broken.request = whole
         await change(alice, mark, 2)
         assert [await told(stream), await told(stream)] == [one, mark]
-
-
-def _operation(one: Operation | None) -> Operation:
-    assert one is not None
-    return one
 
 
 async def test_the_lens_decides_what_has_changed(

@@ -12,7 +12,7 @@ from scoped_mcp import ScopedError, Session
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import AnyId, ObjectId, PrincipalId
 from scoped_mcp.layers.objects import CreateObject, Object
-from scoped_mcp.spine import declare, parse
+from scoped_mcp.spine import declare, detours, parse
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import Access, Command, Effect, View, handles
 from scoped_mcp.storage.metadata import metadata
@@ -299,6 +299,10 @@ class TestDeclarations:
             ("environment.close_credentials", "credentials"),
             ("environment.sweep_one", "id"),  # in the sweeper's
             ("promotion.expire", "id"),
+            ("object.inherit", "id"),
+            ("scope.inherit", "id"),
+            ("environment.inherit", "id"),
+            ("template.inherit", "id"),
             ("environment.restore_objects", "snapshot"),  # in that of the rollback around it
         }
         for one in declare.catalogue.values():
@@ -465,7 +469,9 @@ class TestPooledReads:
     async def _look(self, house: Home, who: str, name: str, arguments: Any) -> tuple[Any, Any]:
         spine = house.scoped.spine
         request = parse.of_call(name, arguments, house.token(who), Origin(), spine.limits)
-        return request, await spine.database.read(lambda conn: spine._look(conn, request))
+        return request, await spine.database.read(
+            lambda conn: detours._glimpse(spine, conn, request)
+        )
 
     @promise("reads.again")
     @pytest.mark.parametrize("how", ["unshared", "deleted", "transferred", "removed", "nothing"])
@@ -494,7 +500,7 @@ class TestPooledReads:
             await alice.call("object.update", {"id": note, "data": {"n": 1}})
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: detours._confirm(spine, conn, request=request, glimpse=look)
         )
         assert (outcome is None) is (how != "nothing")
         if how != "nothing":
@@ -515,6 +521,6 @@ class TestPooledReads:
         house.clock.advance(10)
         spine = house.scoped.spine
         outcome = await spine.database.write(
-            lambda conn: spine._confirm(conn, request=request, look=look)
+            lambda conn: detours._confirm(spine, conn, request=request, glimpse=look)
         )
         assert outcome is None

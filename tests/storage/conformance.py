@@ -46,7 +46,7 @@ notes = Table(
 )
 ALL = select(notes.c.text).order_by(notes.c.id)
 COUNT = select(func.count()).select_from(notes)
-QUIET = 0.3  # seconds in which every commit that there was has been told
+QUIET = 0.25  # seconds in which every commit that there was has been told
 BOUND = 10.0  # seconds: a hang fails, it does not wait for ever
 
 
@@ -393,6 +393,7 @@ async def main(database):
         assert all(isinstance(number, int) and number > seen for number in told)
         await settled(database, max(told))
 
+    @pytest.mark.slow
     @promise("storage.changed")
     async def test_who_waits_is_told_of_the_commits_of_other_processes(self, place: Place) -> None:
         database = await place.open()
@@ -406,6 +407,7 @@ async def main(database):
         finally:
             await database.close()
 
+    @pytest.mark.slow
     async def test_what_other_processes_commit_while_nobody_waits_is_told_later(
         self, place: Place
     ) -> None:

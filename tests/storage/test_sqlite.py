@@ -18,7 +18,7 @@ from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
 from tests.promises import promise
-from tests.storage.conformance import Promises, note, outcomes, raising, texts
+from tests.storage.conformance import Promises, note, outcomes, raising, settled, texts
 
 
 class TestSQLite(Promises):
@@ -339,3 +339,46 @@ def test_a_relative_url_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_no_file_is_refused(url: str) -> None:
     with pytest.raises(InvalidError):
         sqlite_path(url)
+
+
+# --- the signal
+
+
+async def test_nobody_listens_for_other_processes_while_nobody_waits(
+    database: SQLiteDatabase,
+) -> None:
+    await database.write(note("a"))
+    await database.changed()
+    assert database._ear._thread is None
+    await settled(database)
+    assert database._ear._thread is not None
+
+
+async def test_who_waits_is_told_that_the_file_is_gone_and_makes_none(
+    probe: Path, database: SQLiteDatabase
+) -> None:
+    seen = await database.changed()
+    away = probe.with_name("away.db")
+    probe.rename(away)
+    (trouble,) = await outcomes(database.changed(seen))
+    assert isinstance(trouble, InternalError)
+    assert not probe.exists()
+    away.rename(probe)
+    await settled(database)
+
+
+async def test_an_ear_that_cannot_open_its_connection_says_so(
+    probe: Path, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = await database.changed()
+
+    def refuse(*_anything: object, **_named: object) -> None:
+        message = "unable to open database file"
+        raise driver.dbapi.OperationalError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "connect", refuse)
+        (trouble,) = await outcomes(database.changed(seen))
+    assert isinstance(trouble, InternalError)
+    assert probe.exists()
+    await settled(database)

@@ -11,6 +11,7 @@ from scoped_mcp.layers.objects.model import (
     Fork,
     GetObject,
     Heading,
+    Inherited,
     JsonObject,
     ListObjects,
     NewObject,
@@ -34,6 +35,7 @@ from scoped_mcp.layers.objects.store import (
     place_at,
     sight,
     sights,
+    written,
 )
 from scoped_mcp.layers.objects.tables import objects
 
@@ -44,6 +46,7 @@ __all__ = [
     "Fork",
     "GetObject",
     "Heading",
+    "Inherited",
     "JsonObject",
     "ListObjects",
     "NewObject",
@@ -67,4 +70,5 @@ __all__ = [
     "sight",
     "sights",
     "view",
+    "written",
 ]

@@ -375,6 +375,26 @@ class TransferObject(Command[ObjectView]):
     example: ClassVar[dict[str, Any]] = {"id": _OBJ, "to": "prn_aaaaaaaaaaaaaaae"}
 
 
+class Inherited(View):
+    """How many things a sweep wrote down as their heirs'."""
+
+    things: int
+
+
+class SweepObjects(Command[Inherited]):
+    """Write down whose are the objects that ended delegates left; only the house does."""
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class InheritObject(Command[Inherited]):
+    """Within a sweep: one object of an ended delegate becomes its heir's."""
+
+    id: ObjectId
+
+    example: ClassVar[dict[str, Any]] = {"id": _OBJ}
+
+
 class AcceptObject(Command[ObjectView]):
     """Accept the ownership of an object that was offered to you; `whoami` lists offers.
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import bindparam, select  # noqa: TID251 - versions are filtered by what a sight shows
 
 from scoped_mcp.kernel.clock import stamp
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects.model import Heading, Object, ObjectState
 from scoped_mcp.layers.objects.tables import objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import Sight, ports
 from scoped_mcp.spine.query import everything
+from scoped_mcp.storage.among import among, keys, one_of
 from scoped_mcp.storage.path import entries, version_contents, versions
 
 if TYPE_CHECKING:
@@ -38,10 +40,11 @@ _AS_OF = (
 )
 _NAMED = (
     everything(Object)
-    .where(objects.c.owner == bindparam("owner"))
+    .where(among(objects.c.owner))
     .where(objects.c.name == bindparam("name"))
     .where(objects.c.home.is_not_distinct_from(bindparam("home")))
     .where(objects.c.state == ObjectState.ACTIVE.value)
+    .order_by(objects.c.id)
 )
 _FORK = (
     everything(Object)
@@ -93,9 +96,12 @@ def version_as_of(tx: ReadTx, thing: Object, at: datetime) -> int | None:
 
 
 def named(tx: ReadTx, owner: str, home: str | None, name: str) -> Object | None:
-    """The active object of that owner with that name, in that environment or in none."""
-    place = None if home is None else tx.key(home)
-    found = tx.entities(Object, _NAMED, {"owner": tx.key(owner), "home": place, "name": name})
+    """The active object of that owner with that name, in that environment or in none.
+
+    What fell to it counts; who inherits may have several of one name, the oldest goes first.
+    """
+    place, owners = None if home is None else tx.key(home), keys(identity.estate(tx, owner))
+    found = tx.entities(Object, _NAMED, {"keys": owners, "home": place, "name": name})
     return found[0] if found else None
 
 
@@ -120,6 +126,29 @@ def history(tx: ReadTx, thing: Object, seen: Sight, before: int, limit: int) -> 
     return [one for one in found if one is not None]
 
 
+def written(tx: ReadTx, thing: Object) -> Object:
+    """The version in which what stands in a version was written.
+
+    The house writes no content: its versions are those in which an heir became the owner.
+    """
+    while thing.author == tx.house.principal and thing.version > 1:
+        before = at_version(tx, thing, thing.version - 1)
+        if before is None:
+            break
+        thing = before
+    return thing
+
+
+def left(tx: ReadTx, limit: int) -> list[Object]:
+    """What still stands under ended delegates, oldest first."""
+    owners = identity.left_by(tx, objects.c.owner)
+    if not owners:
+        return []
+    query = everything(Object).where(one_of(objects.c.owner, owners))
+    return tx.entities(Object, query.order_by(objects.c.id).limit(limit))
+
+
 def offered(tx: ReadTx, principal: str) -> list[Object]:
-    """Objects whose ownership was offered to a principal."""
-    return tx.entities(Object, _OFFERED, {"principal": tx.key(principal)})
+    """Objects whose ownership was offered to a principal, and that are not its own by now."""
+    found = tx.entities(Object, _OFFERED, {"principal": tx.key(principal)})
+    return [one for one in found if identity.heir(tx, one.owner) != principal]

@@ -10,6 +10,7 @@ from scoped_mcp.layers.tenancy.model import (
     FirstView,
     FoundHouse,
     GetScope,
+    InheritScope,
     ListScopes,
     Membership,
     MemberView,
@@ -25,13 +26,14 @@ from scoped_mcp.layers.tenancy.model import (
     UnshareObject,
 )
 from scoped_mcp.layers.tenancy.operations.founding import who_recovers
+from scoped_mcp.layers.tenancy.operations.heirs import passed_on
 from scoped_mcp.layers.tenancy.operations.scopes import member_views, require_open, require_own
 from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.layers.tenancy.store import (
     administered,
     audited,
     audits_everything,
-    members_of,
+    members,
     membership,
     places_inside,
     role_in,
@@ -46,6 +48,7 @@ __all__ = [
     "FirstView",
     "FoundHouse",
     "GetScope",
+    "InheritScope",
     "ListScopes",
     "MemberView",
     "Membership",
@@ -64,9 +67,10 @@ __all__ = [
     "audits_everything",
     "contributes",
     "member_views",
-    "members_of",
+    "members",
     "membership",
     "memberships",
+    "passed_on",
     "places_inside",
     "require_open",
     "require_own",

@@ -18,6 +18,7 @@ from scoped_mcp.kernel.ids import (
     ScopeId,
 )
 from scoped_mcp.kernel.text import Name, Note
+from scoped_mcp.layers.objects import Inherited
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.entity import Entity
 
@@ -281,6 +282,20 @@ class TransferScope(Command[ScopeView]):
     to: PrincipalId | None = None
 
     example: ClassVar[dict[str, Any]] = {"id": _SCP, "to": _PRN}
+
+
+class SweepScopes(Command[Inherited]):
+    """Write down whose are the scopes that ended delegates left; only the house does."""
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class InheritScope(Command[Inherited]):
+    """Within a sweep: a scope of an ended delegate, with its place there, becomes its heir's."""
+
+    id: ScopeId
+
+    example: ClassVar[dict[str, Any]] = {"id": _SCP}
 
 
 class AcceptScope(Command[ScopeView]):

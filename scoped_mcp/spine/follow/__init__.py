@@ -15,6 +15,6 @@ INVARIANT: only a `Follow` is looked at, and only an entry makes one: nobody rea
 """
 
 from scoped_mcp.spine.follow.stream import End, Stream
-from scoped_mcp.spine.follow.watch import Follows
+from scoped_mcp.spine.follow.worker import Follows
 
 __all__ = ["End", "Follows", "Stream"]

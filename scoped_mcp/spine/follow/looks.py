@@ -6,20 +6,19 @@ These run whole in a transaction, on the database's thread.
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from sqlalchemy import func, select  # noqa: TID251 - that something moved, never what
+from sqlalchemy import bindparam, exists, select  # noqa: TID251 - that something moved, never what
 
-from scoped_mcp.kernel.errors import InternalError, ScopedError, UnauthenticatedError, outline
+from scoped_mcp.kernel.errors import ScopedError, UnauthenticatedError
 from scoped_mcp.spine import trace
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import View
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.steps import key_of, the_house
-from scoped_mcp.storage.path import outbox
+from scoped_mcp.spine.steps import learn_key, the_house
+from scoped_mcp.storage.path import entries, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +34,13 @@ if TYPE_CHECKING:
 
 Found = bytes | ScopedError
 """What a look finds: a digest of what would be read, or why nothing would."""
-_MOVED = select(func.max(outbox.c.id))  # drawn while the head is held: in the order of commits
-log = logging.getLogger("scoped_mcp")
+_CHANGED = (
+    select(entries.c.seq)
+    .where(entries.c.chain == bindparam("chain"))
+    .where(entries.c.seq > bindparam("since"))
+    .where(exists(select(versions.c.id).where(versions.c.entry == entries.c.id)))
+    .limit(1)
+)
 
 
 def opening(operation: Operation, opened: Callable[[Record], None]) -> Operation:
@@ -53,49 +57,56 @@ def opening(operation: Operation, opened: Callable[[Record], None]) -> Operation
 
 def trace_end(spine: Spine, conn: Conn, follow: Follow, why: End) -> None:
     """The closing entry: its principal's, or the house's where its credential works no more."""
-    context, head = spine._begin(conn)  # noqa: SLF001 - a step of the path
+    context, head = spine._begin(conn)
     ending = replace(follow.request, arguments=b"{}")
-    tx = spine._root(context, ending)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, ending)
     origin = ending.origin
     try:
         context.caller = _authenticated(tx, follow.stream.token)
     except UnauthenticatedError:
-        key = key_of(context, spine.house.principal)
+        key = learn_key(context, spine.house.principal)
         context.caller, origin = the_house(spine.house, key), Origin(face=origin.face)
     record, opened = tx.record, follow.opened
     record.operation = _named(follow.operation, "unsubscribe")
     record.asked, record.parent = {"ended": why.value}, opened.public_id
     record.target, record.owner, record.scope = opened.target, opened.owner, opened.scope
     for public_id in (record.target, record.owner, record.scope):
-        key_of(context, public_id)
+        learn_key(context, public_id)
     trace.write(context, head, origin, None)
 
 
-def moved(conn: Conn) -> tuple[int, int]:
-    """The newest event of any change, and the newest entry there is."""
-    row = conn.row(_MOVED)
-    return int(cast("Any", row)[0] or 0), trace.head_of(conn).seq
+def moved(conn: Conn, since: int) -> tuple[int, bool]:
+    """The end of the chain, and whether an entry behind a position changed anything.
+
+    By position, which is in the order of commits on every engine; the numbers of entries need not.
+    """
+    end = trace.head_of(conn).seq
+    return end, conn.row(_CHANGED, {"chain": trace.CHAIN, "since": since}) is not None
 
 
 def look(spine: Spine, conn: Conn, follows: Sequence[Follow]) -> list[Found]:
-    """What each would read now; those of one stream, which come together, as one caller."""
+    """What each would read now; those of one credential are asked as one caller, and once."""
+    askers: dict[Proof, Context | UnauthenticatedError] = {}
+    known: dict[tuple[Proof, str, bytes], Found] = {}
     found: list[Found] = []
-    last: object = None
-    asker: Context | UnauthenticatedError | None = None
     for follow in follows:
-        if follow.stream is not last:
-            last, asker = follow.stream, _asker(spine, conn, follow)
+        token, request = follow.stream.token, follow.request
+        if token not in askers:
+            askers[token] = _asker(spine, conn, follow)
+        asker, same = askers[token], (token, follow.operation.name, request.arguments)
         if isinstance(asker, UnauthenticatedError):
             found.append(asker)
-        else:
-            found.append(_answer(spine, cast("Context", asker), follow.request))
+            continue
+        if same not in known:
+            known[same] = _answer(spine, asker, request)
+        found.append(known[same])
     return found
 
 
 def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | UnauthenticatedError:
     """The caller anew, with what its reads have in common."""
-    context, _ = spine._begin(conn)  # noqa: SLF001 - a step of the path
-    tx = spine._root(context, follow.request)  # noqa: SLF001 - a step of the path
+    context, _ = spine._begin(conn)
+    tx = spine._outermost(context, follow.request)
     try:
         context.caller = _authenticated(tx, follow.stream.token)
     except UnauthenticatedError as refusal:
@@ -104,15 +115,12 @@ def _asker(spine: Spine, conn: Conn, follow: Follow) -> Context | Unauthenticate
 
 
 def _answer(spine: Spine, context: Context, request: Request) -> Found:
-    tx = spine._root(context, request)  # noqa: SLF001 - a step of the path
+    tx = spine._outermost(context, request)
     try:
-        view = spine._first(tx, request)  # noqa: SLF001 - steps 2 to 6
+        view = spine._requested(tx, request)
         shown = ports.lens(view, context.caller)
     except ScopedError as refusal:
         return refusal
-    except Exception as error:  # noqa: BLE001 - it is logged; what others follow goes on
-        log.error("a look failed: %s", outline(error))  # noqa: TRY400 - see `outline`
-        return InternalError("a look failed", retry=True)
     told = shown.model_dump_json(exclude=cast("Any", fleeting(type(shown))))
     return hashlib.sha256(told.encode()).digest()
 

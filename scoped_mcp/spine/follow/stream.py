@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Origin, Proof
     from scoped_mcp.spine.context import Record
     from scoped_mcp.spine.declare import Operation
-    from scoped_mcp.spine.follow.watch import Follows
+    from scoped_mcp.spine.follow.worker import Follows
     from scoped_mcp.spine.parse import Request
 
 

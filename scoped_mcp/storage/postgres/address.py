@@ -24,6 +24,14 @@ _SESSION = {
     "timezone": "UTC",
 }
 
+_NETWORK = {  # a server that is gone without a word is noticed; the URL may say otherwise
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
 
 @dataclass(frozen=True)
 class Address:
@@ -56,7 +64,13 @@ class Address:
             options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
             options += f" -c search_path={schema},pg_catalog"
             libpq = urlunsplit(parts._replace(query=urlencode(rest)))
-            conninfo = make_conninfo(libpq, options=options, application_name="scoped-mcp")
+            whole = conninfo_to_dict(libpq)
+            conninfo = make_conninfo(
+                libpq,
+                options=options,
+                application_name="scoped-mcp",
+                **{name: value for name, value in _NETWORK.items() if name not in whole},
+            )
         except (psycopg.Error, ValueError) as error:
             message = "the database's URL cannot be read"
             hint = "use postgresql://user:password@host/database"

@@ -9,7 +9,8 @@ run beside each other, one that may not runs alone. Then, on its connection:
 
 What two works did to one row at once, a deadlock, a lost connection: the work runs again from its
 start. A connection lost during COMMIT is asked for by the transaction's own id, so that nothing is
-done twice and nothing acknowledged is lost.
+done twice and nothing acknowledged is lost. After a crash of the server it cannot be asked: the id
+may have been given away again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg_pool import ConnectionPool
@@ -48,6 +50,7 @@ WRITERS = 8
 READERS = 2
 TRIES = 10
 WAIT_SECONDS = 10.0  # for a connection, while the server is away
+RECONNECT_SECONDS = 5.0  # the pool waits ever longer between tries: it begins anew instead
 RESOLVE_SECONDS = 30.0  # for what became of a commit
 _STOPPED = "an operation raised StopIteration"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -58,6 +61,7 @@ _ORDER = (
 )
 _NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version)"
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
+_LIFE = "SELECT stats_reset::text FROM pg_stat_wal"  # kept through a restart, not through a crash
 
 
 @dataclass(slots=True)
@@ -70,24 +74,29 @@ class _Work:
 class _CommitLostError(Exception):
     """The connection went while a commit was under way."""
 
-    def __init__(self, transaction: str, value: object, cause: BaseException) -> None:
+    def __init__(
+        self, transaction: str, life: str | None, value: object, cause: BaseException
+    ) -> None:
         super().__init__()
-        self.transaction, self.value, self.cause = transaction, value, cause
+        self.transaction, self.life, self.value, self.cause = transaction, life, value, cause
 
 
 class PostgresDatabase:
     """The engine for many processes; see `Database` for what it promises."""
 
-    def __init__(self, address: Address, presence: Presence) -> None:
+    def __init__(self, address: Address, presence: Presence, *, alone: bool) -> None:
         self.address = address
         self._presence = presence
+        self._present = not alone
+        self._lives: WeakKeyDictionary[Connection[Any], str | None] = WeakKeyDictionary()
         self._pool = ConnectionPool[Any](
             address.conninfo,
             min_size=1,
             max_size=WRITERS + READERS,
             kwargs={"autocommit": True},
-            configure=_configure,
+            configure=self._configure,
             timeout=WAIT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             name="scoped-mcp",
         )
@@ -117,9 +126,12 @@ class PostgresDatabase:
             InternalError: its schema is another revision, or it cannot be reached.
         """
         presence = await asyncio.to_thread(Presence.enter, address, alone=alone)
-        self = cls(address, presence)
+        self = cls(address, presence, alone=alone)
         try:
+            await asyncio.to_thread(presence.serve)
             await asyncio.to_thread(self._pool.open, wait=True, timeout=WAIT_SECONDS)
+            if not alone:
+                await asyncio.to_thread(presence.leave)
         except BaseException as error:  # noqa: BLE001 - raised again, in our words
             await self._shut()
             raise trouble.translate(error) from None
@@ -214,24 +226,26 @@ class PostgresDatabase:
 
     def _transact(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
         """Run a work until it is done, or is refused for a reason of its own."""
-        until = time.monotonic() + WAIT_SECONDS
-        for attempt in range(TRIES):
+        until, races = time.monotonic() + WAIT_SECONDS, 0
+        while True:
             try:
                 return self._once(work)
             except _CommitLostError as lost:
                 if self._committed(lost):
                     return lost.value
+                if time.monotonic() > until:
+                    raise trouble.translate(lost.cause) from lost
             except psycopg.Error as error:
-                lost_it = trouble.is_lost(error)
-                if not (lost_it and time.monotonic() < until) and (
-                    not isinstance(error, trouble.RACES) or attempt == TRIES - 1
-                ):
+                if isinstance(error, trouble.RACES):
+                    races += 1
+                    again = races < TRIES
+                else:  # however many of the pool's connections were lost together
+                    again = trouble.is_lost(error) and time.monotonic() < until
+                if not again:
                     raise trouble.translate(error) from error
             except StopIteration as error:
                 raise RuntimeError(_STOPPED) from error
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - to part who met
-        message = "the database was too busy; nothing was stored"
-        raise InternalError(message, hint="call again", retry=True)
+            time.sleep(random.uniform(0, 0.002 * 2**races))  # noqa: S311 - to part who met
 
     def _once(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
         with self._pool.connection() as raw:
@@ -252,7 +266,8 @@ class PostgresDatabase:
             except BaseException as error:
                 _abandon(raw)
                 if committing and trouble.is_lost(error):
-                    raise _CommitLostError(transaction, value, error) from error
+                    life = self._lives.get(raw)
+                    raise _CommitLostError(transaction, life, value, error) from error
                 raise
             if ended.statusmessage != "COMMIT":
                 message = "the database ended the transaction"
@@ -267,11 +282,17 @@ class PostgresDatabase:
         return raw.execute(_ORDER)
 
     def _committed(self, lost: _CommitLostError) -> bool:
-        """Ask a new connection what became of a transaction."""
+        """Ask a new connection what became of a transaction.
+
+        Raises:
+            InternalError: nobody can say: the server crashed, or stays away.
+        """
         until = time.monotonic() + RESOLVE_SECONDS
         while time.monotonic() < until:
             try:
                 with self._pool.connection() as raw:
+                    if self._lives.get(raw) != lost.life:
+                        break
                     (status,) = cast("Any", raw.execute(_STATUS, [lost.transaction]).fetchone())
             except psycopg.Error:
                 status = "unknown"
@@ -305,10 +326,17 @@ class PostgresDatabase:
             finally:
                 _abandon(raw)
 
-
-def _configure(raw: Connection[Any]) -> None:
-    settle(raw)
-    act_as_app(raw)
+    def _configure(self, raw: Connection[Any]) -> None:
+        """Each says for as long as it lives that somebody has the schema open."""
+        try:
+            settle(raw)
+            if self._present:
+                Presence.claim(raw, self.address)
+            act_as_app(raw)
+            self._lives[raw] = cast("Any", raw.execute(_LIFE).fetchone())[0]
+        except BaseException:
+            raw.close()
+            raise
 
 
 def _abandon(raw: Connection[Any]) -> None:

@@ -48,21 +48,33 @@ class Presence:
         """
         raw = _connect(address)
         try:
-            cls._claim(raw, address, alone=alone)
+            _require(raw, address)
+            cls.claim(raw, address, alone=alone)
         except BaseException as error:
             raw.close()
             raise trouble.translate(error) from error
         return cls(raw)
 
     @staticmethod
-    def _claim(raw: Connection[Any], address: Address, *, alone: bool) -> None:
-        if _revision(raw, address) is None:
-            raise _absent(address)
+    def claim(raw: Connection[Any], address: Address, *, alone: bool = False) -> None:
+        """Take the lock for as long as this connection lives.
+
+        Raises:
+            InvalidError: another process has the database open, and may not.
+        """
         how = "" if alone else "_shared"
         asked = f"SELECT pg_try_advisory_lock{how}({address.lock('presence')})"
         if not cast("Any", raw.execute(asked.encode()).fetchone())[0]:
             message = "another process has the database open"
             raise InvalidError(message, hint="stop the other process first", retry=True)
+
+    def serve(self) -> None:
+        """Become who serves.
+
+        Raises:
+            InvalidError: this connection's role may not, or could get past what guards the schema.
+        """
+        roles.act_as_app(self._raw)
 
     def leave(self) -> None:
         """Let go of the lock."""
@@ -257,6 +269,11 @@ def _revision(raw: Connection[Any], address: Address) -> str | None:
         return None
     found = raw.execute(_REVISION).fetchone()
     return None if found is None else str(found[0])
+
+
+def _require(raw: Connection[Any], address: Address) -> None:
+    if _revision(raw, address) is None:
+        raise _absent(address)
 
 
 def _number(raw: Connection[Any]) -> int:

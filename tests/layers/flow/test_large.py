@@ -109,6 +109,7 @@ async def test_what_nobody_reviews_is_published_within_its_request(team: Team) -
     assert list((await team.shown()).values()) == [_marked("one")]
 
 
+@pytest.mark.sqlite
 @promise("slow.prepare", "batch.replay")
 async def test_a_batch_that_is_run_again_finds_it_prepared(team: Team) -> None:
     note = await team.note(team.bot, _marked("one"))

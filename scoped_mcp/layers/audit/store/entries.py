@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from scoped_mcp.layers.audit.model import ListEntries
     from scoped_mcp.spine.tx import ReadTx
 
-_READING = (
-    *("list", "get", "subscribe", "unsubscribe"),
-    *("follow", "look", "unfollow", "sweep", "end"),
-)
-READING = tuple(f"audit.{name}" for name in _READING)
+_FOLLOWING = ("follow", "look", "unfollow", "sweep", "end", "subscribe", "unsubscribe")
+READING = tuple(f"audit.{name}" for name in ("list", "get", *_FOLLOWING))
 """What is about reading the trail: left out unless it is asked for (ruling 50)."""
 _ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
 _POSITION = select(entries.c.id).where(entries.c.public_id == bindparam("public_id"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import bindparam, func, select  # noqa: TID251 - verification reads every row
@@ -22,6 +23,8 @@ from scoped_mcp.storage.path import chain_heads, entries, registry, version_cont
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy import Select, Table
 
 CHUNK = 500
 ERASES = "object.erase"
@@ -59,16 +62,28 @@ _REGISTERED = (
     .order_by(registry.c.id)
     .limit(CHUNK)
 )
-_LATEST = (
-    select(versions.c.version, versions.c.entry)
+_EARLIER = versions.alias()
+_NEWEST = (
+    select(
+        versions.c.version,
+        versions.c.entry,
+        version_contents.c.content,
+        select(_EARLIER.c.entry)
+        .where(_EARLIER.c.id == bindparam("id"))
+        .order_by(_EARLIER.c.version)
+        .limit(1)
+        .scalar_subquery()
+        .label("first"),
+    )
+    .join_from(
+        versions,
+        version_contents,
+        (version_contents.c.id == versions.c.id)
+        & (version_contents.c.version == versions.c.version),
+        isouter=True,
+    )
     .where(versions.c.id == bindparam("id"))
     .order_by(versions.c.version.desc())
-    .limit(1)
-)
-_FIRST = (
-    select(versions.c.version, versions.c.entry)
-    .where(versions.c.id == bindparam("id"))
-    .order_by(versions.c.version)
     .limit(1)
 )
 _ERASURE = select(entries.c.operation).where(entries.c.id == bindparam("id"))
@@ -81,11 +96,12 @@ _BESIDE = (
     .order_by(entries.c.seq)
     .limit(1)
 )
-_CONTENT = (
-    select(version_contents.c.content)
-    .where(version_contents.c.id == bindparam("id"))
-    .where(version_contents.c.version == bindparam("version"))
-)
+
+
+@cache
+def _state_of(table: Table) -> Select[Any]:
+    """The query for one row of a kind's table, made once: there are as many rows as things."""
+    return select(table).where(table.c.id == bindparam("id"))
 
 
 class Finding(Exception):  # noqa: N818 - it is found, not raised at callers
@@ -236,24 +252,21 @@ class _Verifier:
     def thing(self, row: Any) -> None:  # noqa: ANN401 - a registry row
         kind, _, public_id, _ = parse_urn(row.urn)
         bound = entity.kind_named(kind)
-        first, latest = self.one(_FIRST, id=row.id), self.one(_LATEST, id=row.id)
+        newest = self.one(_NEWEST, id=row.id)
         seq = row.seq or 0
         whole = (row.kind, row.public_id) == (kind, public_id) and bound is not None
-        if not whole or first is None or first.entry != row.entry or latest is None:
+        if not whole or newest is None or newest.first != row.entry:
             raise Finding(seq, "state", f"the registry row of {row.urn} was edited")
         bound = cast("entity.Bound", bound)
-        state = self.one(select(bound.table).where(bound.table.c.id == row.id))
+        state = self.one(_state_of(bound.table), id=row.id)
         if state is None:
             raise Finding(seq, "state", f"the state of {row.urn} is gone")
-        if (state.version, state.entry) != (latest.version, latest.entry):
+        if (state.version, state.entry) != (newest.version, newest.entry):
             raise Finding(seq, "state", f"the state of {row.urn} is not at its newest version")
-        self.columns(seq, row, bound, state)
+        if newest.content is not None:  # else it is erased: the trail says so
+            self.columns(seq, row, state, entity.open_envelope(bound.kind, newest.content))
 
-    def columns(self, seq: int, row: Any, bound: entity.Bound, state: Any) -> None:  # noqa: ANN401 - rows
-        content = self.one(_CONTENT, id=row.id, version=state.version)
-        if content is None or content.content is None:
-            return  # erased: the trail says so
-        newest = entity.open_envelope(bound.kind, content.content)
+    def columns(self, seq: int, row: Any, state: Any, newest: Any) -> None:  # noqa: ANN401 - rows
         for name, value in entity.row_of(newest, self.key).items():
             if getattr(state, name) != value:
                 detail = f"column {name} of {row.urn} is not what its newest version says"

@@ -282,3 +282,28 @@ class SweepEnvironments(Command[Counted]):
     """Discard what expired and can no longer be revived; only the house does."""
 
     example: ClassVar[dict[str, Any]] = {}
+
+
+class SweepHeirs(Command[Counted]):
+    """Write down whose are the environments and templates that ended delegates left.
+
+    Only the house does.
+    """
+
+    example: ClassVar[dict[str, Any]] = {}
+
+
+class InheritEnvironment(Command[Counted]):
+    """Within a sweep: an environment of an ended delegate, with its scope, becomes its heir's."""
+
+    id: EnvironmentId
+
+    example: ClassVar[dict[str, Any]] = {"id": _ENV}
+
+
+class InheritTemplate(Command[Counted]):
+    """Within a sweep: a template of an ended delegate becomes its heir's."""
+
+    id: TemplateId
+
+    example: ClassVar[dict[str, Any]] = {"id": "tpl_aaaaaaaaaaaaaaaa"}

@@ -2,6 +2,7 @@
 
 from scoped_mcp.layers.environments.operations import (
     closing,
+    heirs,
     homes,
     imports,
     life,
@@ -13,6 +14,7 @@ from scoped_mcp.layers.environments.operations import (
 
 __all__ = [
     "closing",
+    "heirs",
     "homes",
     "imports",
     "life",

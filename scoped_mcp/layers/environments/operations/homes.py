@@ -13,7 +13,7 @@ from scoped_mcp.layers.environments.model import Environment, EnvironmentState, 
 from scoped_mcp.layers.environments.operations.views import current, require_active
 from scoped_mcp.layers.objects import Fork, Object, ObjectState
 from scoped_mcp.layers.tenancy import Membership, Place
-from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.declare import Access, Authority
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
@@ -106,9 +106,13 @@ def fork(tx: WriteTx, thing: Object, expected: int | None) -> Object | None:
 def keep_closed(tx: WriteTx, entity: Entity, _content: bytes) -> None:
     """Suspended, completed or gone: nobody adds or edits, whatever made it; taking away works.
 
+    That an heir is written down adds and edits nothing.
+
     Raises:
         ConflictError: the environment in which it would land or change is not active.
     """
+    if tx.operation.authority is Authority.SWEEPER:
+        return
     if isinstance(entity, Object):
         scope, taking = entity.home, entity.state is ObjectState.DELETED
     elif isinstance(entity, Membership) and entity.inside:

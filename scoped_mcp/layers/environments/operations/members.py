@@ -9,6 +9,7 @@ from scoped_mcp.kernel.ids import MembershipId
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.layers.environments.model import Environment, EnvironmentView, Invite
+from scoped_mcp.layers.environments.operations.heirs import settle
 from scoped_mcp.layers.environments.operations.views import again, view
 from scoped_mcp.layers.tenancy import Membership, Place, Role
 from scoped_mcp.spine.declare import Access, Effect, handles
@@ -33,7 +34,7 @@ _GRANTS = {"viewer": Access.READ, "editor": Access.WRITE}
 )
 def invite(cmd: Invite, tx: WriteTx) -> EnvironmentView:
     """Roles are viewer and editor; taking away always works, adding only while it is active."""
-    one = tx.get(Environment, cmd.id)
+    one = settle(tx, tx.get(Environment, cmd.id))
     if not _accepts(tx, one, cmd):
         one = tx.get(Environment, cmd.id, Access.OWNER)
     known = tx.peek(identity.Principal, cmd.principal)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import SnapshotId
-from scoped_mcp.layers import objects, tenancy
+from scoped_mcp.layers import identity, objects, tenancy
 from scoped_mcp.layers.environments import store
 from scoped_mcp.layers.environments.model import (
     Counted,
@@ -25,6 +25,7 @@ from scoped_mcp.layers.environments.model import (
     SnapshotView,
     TakeSnapshot,
 )
+from scoped_mcp.layers.environments.operations.heirs import settle
 from scoped_mcp.layers.environments.operations.life import require_there
 from scoped_mcp.layers.environments.operations.views import require_active, view
 from scoped_mcp.layers.environments.tables import snapshots
@@ -75,7 +76,8 @@ def _digest(
 
 def _seats(tx: ReadTx, one: Environment) -> tuple[Seat, ...]:
     """The members beside the owner, in the order of their ids."""
-    found = (each for each in tenancy.members_of(tx, one.scope) if each.principal != one.owner)
+    owner = identity.heir(tx, one.owner)
+    found = (each for each in tenancy.members(tx, one.scope) if each.principal != owner)
     seats = [Seat(principal=each.principal, role=cast("Any", each.role.value)) for each in found]
     return tuple(sorted(seats, key=lambda seat: seat.principal))
 
@@ -152,19 +154,20 @@ def restore(cmd: RestoreSnapshot, tx: WriteTx) -> EnvironmentView:
 
     1. the snapshot, and every version that it names, is what was kept
     2. objects as they were; those made since get a tombstone
-    3. members as they were, each invited again now (ruling 23)
+    3. members as they were, who is not so now invited again (ruling 23)
     """
     kept = tx.get(Snapshot, cmd.snapshot, Access.OWNER)
-    one = tx.get(Environment, kept.environment, Access.OWNER)
+    one = settle(tx, tx.get(Environment, kept.environment, Access.OWNER))
     require_active(tx, one)
     inside = [each.id for each in store.inside(tx, one, live=False)]
     tx.run(RestoreObjects(snapshot=kept.id), targets=inside)  # 1, 2
-    members = {seat.principal for seat in kept.members}
-    for seat in _seats(tx, one):  # 3
+    members, there = {seat.principal for seat in kept.members}, _seats(tx, one)
+    for seat in there:  # 3
         if seat.principal not in members:
             tx.run(Invite(id=one.id, principal=seat.principal, role="none"))
     for seat in kept.members:
-        tx.run(Invite(id=one.id, principal=seat.principal, role=seat.role))
+        if seat not in there and seat.principal != one.owner:  # to whom it may have fallen since
+            tx.run(Invite(id=one.id, principal=seat.principal, role=seat.role))
     one = tx.put(one.but(name=kept.title, purpose=kept.purpose), event="restored")
     return view(tx, one)
 

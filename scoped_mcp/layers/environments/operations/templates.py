@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scoped_mcp.kernel.errors import ConflictError
 from scoped_mcp.kernel.ids import TemplateId, urn
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.environments import store
 from scoped_mcp.layers.environments.model import (
     ArchiveTemplate,
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
 
 
 def _view(tx: ReadTx, one: Template) -> TemplateView:
+    owner = identity.heir(tx, one.owner)
     return TemplateView(
         id=one.id,
         urn=urn(one.KIND, tx.house.organisation, one.id),
         name=one.name,
         state=one.state,
-        owner=one.owner if tx.sees(one.owner) else None,
+        owner=owner if tx.sees(owner) else None,
         scope=one.scope if tx.sees(one.scope) else None,
         purpose=one.purpose,
         ttl_seconds=one.ttl_seconds,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scoped_mcp.kernel.errors import ConflictError
 from scoped_mcp.kernel.ids import urn
 from scoped_mcp.kernel.text import quote
-from scoped_mcp.layers import objects, tenancy
+from scoped_mcp.layers import identity, objects, tenancy
 from scoped_mcp.layers.environments import logic, store
 from scoped_mcp.layers.environments.model import (
     Environment,
@@ -36,13 +36,13 @@ def current(tx: ReadTx) -> str | None:
 
 def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
     """One environment; members and imports only where it is read by itself."""
-    there = store.is_open(tx, one)
+    there, owner = store.is_open(tx, one), identity.heir(tx, one.owner)
     return EnvironmentView(
         id=one.id,
         urn=urn(one.KIND, tx.house.organisation, one.id),
         name=one.name,
         state=store.state(tx, one),
-        owner=one.owner if tx.sees(one.owner) else None,
+        owner=owner if tx.sees(owner) else None,
         scope=one.scope,
         expires_at=_expires_at(tx, one, used=full),
         ttl_seconds=one.ttl_seconds,

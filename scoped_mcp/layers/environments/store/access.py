@@ -43,6 +43,8 @@ def place(tx: ReadTx, one: Environment) -> Access:
 
 def place_of(tx: ReadTx, one: Environment, principal: str) -> Access:
     """The same of another principal, by its own places alone."""
+    if identity.heir(tx, principal) != principal:
+        return Access.NONE  # who ended is nowhere
     key = tx.key(one.scope)
     sides = _sides(tx, principal)
     roles = [role for scope, role in tenancy.places_inside(tx, sides, key or 0) if scope == key]

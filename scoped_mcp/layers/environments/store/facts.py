@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, exists, select  # noqa: TID251 - facts are what visibility is made of
 
 from scoped_mcp.kernel.clock import moment, stamp
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.environments import logic
 from scoped_mcp.layers.environments.model import (
     Environment,
@@ -20,6 +21,7 @@ from scoped_mcp.layers.environments.tables import environments, imports, snapsho
 from scoped_mcp.layers.objects import Object, ObjectState, objects
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
+from scoped_mcp.storage.among import among, keys, one_of
 from scoped_mcp.storage.path import last_seen, sizes
 from scoped_mcp.storage.types import upsert
 
@@ -44,9 +46,10 @@ _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 _SIZE = select(sizes.c.things).where(sizes.c.id == bindparam("id"))
 _NAMED = (
     everything(Environment)
-    .where(environments.c.owner == bindparam("owner"))
+    .where(among(environments.c.owner))
     .where(environments.c.name == bindparam("name"))
     .where(environments.c.state != EnvironmentState.DISCARDED.value)
+    .order_by(environments.c.id)
 )
 _IMPORT = (
     everything(Import)
@@ -76,9 +79,10 @@ _RAN_OUT = (
 )
 _TEMPLATE_NAMED = (
     everything(Template)
-    .where(templates.c.owner == bindparam("owner"))
+    .where(among(templates.c.owner))
     .where(templates.c.name == bindparam("name"))
     .where(templates.c.state == "active")
+    .order_by(templates.c.id)
 )
 _NEW = upsert(last_seen)
 _LATER = case(
@@ -175,14 +179,16 @@ def count(tx: WriteTx, home: str, change: int) -> None:
 
 
 def named(tx: ReadTx, owner: str, name: str) -> Environment | None:
-    """The environment of that owner with that name, discarded ones aside."""
-    found = tx.entities(Environment, _NAMED, {"owner": tx.key(owner), "name": name})
+    """The oldest environment of that name that its heir owns, discarded ones aside."""
+    owners = keys(identity.estate(tx, owner))
+    found = tx.entities(Environment, _NAMED, {"keys": owners, "name": name})
     return found[0] if found else None
 
 
 def template_named(tx: ReadTx, owner: str, name: str) -> Template | None:
-    """The active template of that owner with that name."""
-    found = tx.entities(Template, _TEMPLATE_NAMED, {"owner": tx.key(owner), "name": name})
+    """The oldest active template of that name that its heir owns."""
+    owners = keys(identity.estate(tx, owner))
+    found = tx.entities(Template, _TEMPLATE_NAMED, {"keys": owners, "name": name})
     return found[0] if found else None
 
 
@@ -218,6 +224,16 @@ def inside(tx: ReadTx, one: Environment, *, live: bool) -> list[Object]:
 def overdue(tx: ReadTx, before: datetime, limit: int) -> list[Environment]:
     """Environments that expired before then and were not discarded."""
     return tx.entities(Environment, _OVERDUE, {"until": stamp(before), "limit": limit})
+
+
+def left(tx: ReadTx, kind: type[Environment | Template], limit: int) -> list[Any]:
+    """What of a kind still stands under ended delegates, oldest first."""
+    table = entity.bound(kind).table
+    owners = identity.left_by(tx, table.c.owner)
+    if not owners:
+        return []
+    query = everything(kind).where(one_of(table.c.owner, owners))
+    return tx.entities(kind, query.order_by(table.c.id).limit(limit))
 
 
 def ran_out(tx: ReadTx, since: datetime, now: datetime) -> bool:

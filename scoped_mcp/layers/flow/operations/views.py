@@ -24,7 +24,7 @@ from scoped_mcp.layers.flow.model import (
     WritersView,
 )
 from scoped_mcp.layers.flow.operations.channels import end
-from scoped_mcp.layers.objects import Object
+from scoped_mcp.layers.objects import Object, written
 
 if TYPE_CHECKING:
     from scoped_mcp.kernel.documents import Conflict
@@ -155,7 +155,7 @@ def _item(
         "name": landing.thing.name,
         "size": len(landing.landed.content),
         "diff": landing.landed.difference,
-        "conflicts": _conflicts(landing) or None,
+        "conflicts": _conflicts(tx, landing) or None,
         "lineage": _lineage(tx, landing.thing) or None,
         "authors": tuple(store.authors(tx, landing.thing, item.base)),
     }
@@ -172,9 +172,10 @@ def _becomes(tx: ReadTx, item: Item) -> Any:  # noqa: ANN401 - one of four words
     return "merge" if fork is not None and fork.object == item.target else "update"
 
 
-def _conflicts(landing: Landing) -> tuple[ConflictView, ...]:
+def _conflicts(tx: ReadTx, landing: Landing) -> tuple[ConflictView, ...]:
     there = landing.there
-    by = WritersView(ours=landing.thing.author, theirs=None if there is None else there.author)
+    ours = written(tx, landing.thing).author
+    by = WritersView(ours=ours, theirs=None if there is None else there.author)
     return tuple(_conflict(one, by) for one in landing.landed.conflicts)
 
 

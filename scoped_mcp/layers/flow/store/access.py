@@ -58,7 +58,7 @@ def reviews(tx: ReadTx, channel: Channel, principal: str) -> bool:
 
 def agents_own(tx: ReadTx, scope: str) -> bool:
     """Whether a scope is an agent's: what flows into it takes a user's approval (ruling 36)."""
-    owner = tx.get_known(Scope, scope).owner
+    owner = identity.heir(tx, tx.get_known(Scope, scope).owner)
     return identity.is_agent(tx, tx.get_known(identity.Principal, owner))
 
 

@@ -13,6 +13,7 @@ from scoped_mcp.layers.flow import logic
 from scoped_mcp.layers.flow.model import (
     Channel,
     ChannelState,
+    Dependency,
     Pipeline,
     Placement,
     Promotion,
@@ -20,7 +21,7 @@ from scoped_mcp.layers.flow.model import (
     Stage,
 )
 from scoped_mcp.layers.flow.tables import channels, pipelines, placements, promotions, stages
-from scoped_mcp.layers.objects import ObjectState, objects
+from scoped_mcp.layers.objects import Object, ObjectState, objects, written
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import everything
@@ -31,7 +32,6 @@ from scoped_mcp.storage.path import entries, version_contents
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scoped_mcp.layers.objects import Object
     from scoped_mcp.spine.tx import ReadTx
 
 for _kind, _table in (
@@ -179,11 +179,20 @@ def moved(tx: ReadTx, one: Promotion) -> bool:
     wanted |= {tx.known_key(d.object): d.version for d in one.depends_on}
     rows = tx.rows(_THINGS, {"keys": numbered(wanted)})
     live = {row.id: row.version for row in rows if row.state == ObjectState.ACTIVE.value}
+    for each in one.depends_on:
+        key = tx.known_key(each.object)
+        if live.get(key) not in {None, each.version} and _as_written(tx, each):
+            wanted[key] = live[key]
     if any(key not in live or version not in {None, live[key]} for key, version in wanted.items()):
         return True
     fresh = [tx.known_key(i.object) for i in one.items if i.target is None and not i.moves]
     values = {"keys": numbered(fresh), "scope": tx.key(one.scope)}
     return bool(fresh) and tx.row(_COPIES, values) is not None
+
+
+def _as_written(tx: ReadTx, each: Dependency) -> bool:
+    """Whether nothing of an object was written since a version but whose it is."""
+    return written(tx, tx.get_known(Object, each.object)).version <= each.version
 
 
 def seen_picture(tx: ReadTx, one: Promotion) -> str | None:

@@ -46,7 +46,7 @@ _WRITERS = (
     .where(versions.c.id == bindparam("id"))
     .where(versions.c.version > bindparam("after"))
     .where(versions.c.version <= bindparam("upto"))
-    .where(entries.c.operation.not_in(["promotion.apply", "promotion.turn"]))
+    .where(entries.c.operation.not_in(["promotion.apply", "promotion.turn", "object.inherit"]))
     .order_by(entries.c.principal)
 )
 FORKS = 20
@@ -187,7 +187,8 @@ def authors(tx: ReadTx, thing: Object, base: tuple[str, int] | None = None) -> l
         asked = tx.peek(Promotion, before.promotion)
         source = _at(tx, before.object, before.version)
         found += [] if asked is None else [asked.requester]
-        found += [] if source is None or source.author is None else [source.author]
+        author = None if source is None else objects.written(tx, source).author
+        found += [] if author is None else [author]
     return list(dict.fromkeys(found))
 
 

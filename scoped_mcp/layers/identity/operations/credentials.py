@@ -327,7 +327,13 @@ def recover(cmd: Recover, tx: WriteTx) -> PrincipalView:
 def break_glass(cmd: BreakGlass, tx: WriteTx) -> IssuedToken:
     """The operator has database and key file at hand: it recovers and enrols in one step."""
     principal = store.by_name(tx, cmd.name)
-    if principal is None or principal.kind == "team" or principal.id == tx.house.principal:
+    # INVARIANT: an ended delegate never comes back: what it owned is its delegator's for good.
+    if (
+        principal is None
+        or principal.kind == "team"
+        or principal.delegate
+        or (principal.id == tx.house.principal)
+    ):
         message = f"nobody named {quote(cmd.name)} can be recovered"
         raise NotFoundError(message, hint="name an existing user, agent or service")
     recovered = _recover(tx, principal, "operator recovery")

@@ -13,7 +13,6 @@ from scoped_mcp.layers.identity.store.facts import (
     ended,
     enrolled,
     epoch,
-    heirs_of,
     is_agent,
     live_credentials,
     live_delegates,
@@ -25,6 +24,7 @@ from scoped_mcp.layers.identity.store.facts import (
     sponsors,
     teams,
 )
+from scoped_mcp.layers.identity.store.heirs import estate, heir, heirs_of, left_by, line
 
 __all__ = [
     "acting",
@@ -37,9 +37,13 @@ __all__ = [
     "ended",
     "enrolled",
     "epoch",
+    "estate",
+    "heir",
     "heirs_of",
     "instance_admin",
     "is_agent",
+    "left_by",
+    "line",
     "linked",
     "live_credentials",
     "live_delegates",

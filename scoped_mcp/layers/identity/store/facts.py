@@ -20,7 +20,6 @@ from scoped_mcp.layers.identity.model import (
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
-from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, registry
 
@@ -195,21 +194,6 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
     return not any(all(_holds(tx, link) for link in lifeline(tx, one)) for one in mine)
 
 
-def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
-    """Keys of the ended delegates whose things have fallen to a principal (ruling 5)."""
-
-    def fallen() -> tuple[int, ...]:
-        keys: list[int] = []
-        waiting = [p for p in sponsored(tx, principal) if p.delegate and ended(tx, p)]
-        while waiting:
-            one = waiting.pop()
-            keys.append(tx.known_key(one.id))
-            waiting += [p for p in sponsored(tx, one.id) if p.delegate]
-        return tuple(keys)
-
-    return tx.memo(("fallen", principal), fallen)
-
-
 def live_delegates(tx: ReadTx, principal: str) -> list[Principal]:
     """The delegates of a principal that are not over, newest first."""
     return [p for p in reversed(sponsored(tx, principal)) if p.delegate and not ended(tx, p)]
@@ -299,5 +283,3 @@ _RAN_OUT: Any = select(credentials.c.id).where(
     credentials.c.expires_at > bindparam("since"),
     credentials.c.expires_at <= bindparam("until"),
 )
-
-ports.heirs = heirs_of

@@ -1,7 +1,11 @@
 """One object: created, read, listed, changed, deleted, restored, and its history.
 
 A handler is a plain function. Authentication, access, versions, registration, the trace and the
-events are the spine's: nothing here could forget them.
+events are the spine's: nothing here could forget them. What `tx.select` and `tx.get` find is
+what the caller sees; what `tx.put` writes, it may.
+
+The words of a declaration stand in `spine/declare.py`. Tools, command line and the tests with
+strangers follow from it: a new operation is a command in `model.py` and its handler here.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import ObjectId
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import store
 from scoped_mcp.layers.objects.model import (
     CreateObject,
@@ -138,6 +143,7 @@ def list_(cmd: ListObjects, tx: ReadTx) -> ObjectPage:
 )
 def update(cmd: UpdateObject, tx: WriteTx) -> ObjectView:
     """A lost race is a conflict that says who and when; an import is forked, not changed."""
+    # To see it is enough to ask: an import is read-only, and to change it makes a fork of it.
     fork = cast("Any", ports.fork)(tx, tx.get(Object, cmd.id), cmd.expected_version)
     thing = _there(tx, cmd.id, Access.WRITE) if fork is None else cast("Object", fork)
     if cmd.data is not None:
@@ -193,7 +199,8 @@ def delete(cmd: DeleteObject, tx: WriteTx) -> ObjectView:
         reason=cmd.reason,
         event="deleted",
     )
-    if put.owner == tx.caller.principal:
+    # A tombstone is its owner's alone to see: others get what they saw, and that it is gone.
+    if identity.heir(tx, put.owner) == tx.caller.principal:
         return view(tx, put)
     gone = {"state": put.state, "version": put.version, "updated_at": put.updated_at}
     return seen.model_copy(update=gone)
@@ -235,7 +242,7 @@ def history(cmd: ObjectHistory, tx: ReadTx) -> HistoryView:
     """The versions that exist for the caller, and no word of the others."""
     thing = tx.get(Object, cmd.id)
     sight = store.sight(tx, thing)
-    newest(tx, thing, sight)
+    newest(tx, thing, sight)  # refused as absent, where no version exists for the caller
     first, last = cmd.from_version, cmd.to_version
     binding = [cmd.id, first, last]
     before = thing.version + 1 if last is None else max(last, first or 1) + 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scoped_mcp.kernel.errors import NotFoundError
 from scoped_mcp.kernel.ids import urn
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import store
 from scoped_mcp.layers.objects.model import (
     ForkView,
@@ -69,22 +70,24 @@ def _view(
     tx: ReadTx, thing: Object, sight: Sight, scopes: tuple[str, ...], *, full: bool
 ) -> ObjectView:
     there = thing.state is ObjectState.ACTIVE
-    author = thing.author if tx.sees(thing.author) else None
+    written, owner = store.written(tx, thing), identity.heir(tx, thing.owner)
+    author = written.author if tx.sees(written.author) else None
     environment = _environment(tx, thing)
     offered = sight.access is Access.OWNER or thing.transfer_to == tx.caller.principal
+    offered = offered and thing.transfer_to != owner
     return ObjectView(
         id=thing.id,
         urn=urn(thing.KIND, tx.house.organisation, thing.id),
         type=thing.type,
         name=thing.name,
-        owner=thing.owner if tx.sees(thing.owner) else None,
+        owner=owner if tx.sees(owner) else None,
         environment=environment,
         version=thing.version,
         state=thing.state,
         data=thing.data if full and there else None,
         tags=thing.tags or None,
         created_at=cast("Any", thing.created_at),
-        updated_at=cast("Any", thing.updated_at),
+        updated_at=cast("Any", written.updated_at),
         access=sight.access.label,
         scopes=scopes,
         transfer_to=thing.transfer_to if offered and tx.sees(thing.transfer_to) else None,
@@ -94,9 +97,9 @@ def _view(
             author=author,
             scope=scopes[0] if scopes else None,
             environment=environment,
-            at=thing.updated_at,
+            at=written.updated_at,
         ),
-        untrusted=True if _others(tx, thing) else None,
+        untrusted=True if _others(tx, written) else None,
     )
 
 

@@ -3,10 +3,11 @@
 from scoped_mcp.layers.tenancy.operations import (
     explain,
     founding,
+    heirs,
     members,
     scopes,
     sharing,
     transfers,
 )
 
-__all__ = ["explain", "founding", "members", "scopes", "sharing", "transfers"]
+__all__ = ["explain", "founding", "heirs", "members", "scopes", "sharing", "transfers"]

@@ -43,7 +43,7 @@ def explain(cmd: ExplainAccess, tx: ReadTx) -> AccessView:
 def _inside(tx: ReadTx, thing: Object, home: str, principal: str) -> AccessView:
     """What lives in an environment is there for its members, as far as their places go."""
     place = cast("Any", ports.place)(tx, home, principal)
-    deleted, mine = thing.state is ObjectState.DELETED, thing.owner == principal
+    deleted, mine = thing.state is ObjectState.DELETED, _owns(tx, thing, principal)
     have = logic.inside_sight(place, deleted=deleted, mine=mine).access
     known = store.membership(tx, home, principal)
     since = None if known is None else known.updated_at
@@ -52,13 +52,17 @@ def _inside(tx: ReadTx, thing: Object, home: str, principal: str) -> AccessView:
     return AccessView(principal=principal, target=thing.id, access=have.label, reasons=reasons)
 
 
+def _owns(tx: ReadTx, thing: Object, principal: str) -> bool:
+    return identity.heir(tx, thing.owner) == principal
+
+
 def _object(tx: ReadTx, thing: Object, principal: str) -> AccessView:
     if thing.home is not None:
         return _inside(tx, thing, thing.home, principal)
     reasons: list[ReachView] = []
     have = Access.NONE
     owner = tx.access(thing) is Access.OWNER
-    if thing.owner == principal or tx.key(thing.owner) in identity.heirs_of(tx, principal):
+    if _owns(tx, thing, principal):
         have = Access.OWNER
         reasons.append(ReachView(through="ownership", access=have.label, since=thing.created_at))
     if thing.state is ObjectState.ACTIVE:

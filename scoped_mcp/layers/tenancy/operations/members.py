@@ -17,9 +17,11 @@ from scoped_mcp.layers.tenancy.model import (
     RemoveMember,
     Role,
     Scope,
+    ScopeKind,
     ScopeView,
 )
 from scoped_mcp.layers.tenancy.operations.founding import able_owners
+from scoped_mcp.layers.tenancy.operations.heirs import settle
 from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, require_own, view
 from scoped_mcp.spine.declare import Access, Effect, handles
 
@@ -49,6 +51,7 @@ def add(cmd: AddMember, tx: WriteTx) -> ScopeView:
     """
     scope = tx.get(Scope, cmd.scope)
     require_own(scope)
+    scope = settle(tx, scope)
     known = tx.peek(identity.Principal, cmd.principal)
     if known is None or known.state is not identity.PrincipalState.ACTIVE:
         message = f"there is no {quote(cmd.principal)} that you can see"
@@ -112,7 +115,7 @@ def _require_may(
 
 
 def _require_own_side(tx: ReadTx, scope: Scope, known: identity.Principal) -> None:
-    owner = tx.get_known(identity.Principal, scope.owner)
+    owner = tx.get_known(identity.Principal, identity.heir(tx, scope.owner))
     if not tx.caller.agent or not identity.is_agent(tx, owner):
         return
     allowed = {owner.id, *(one.id for one in identity.sponsors(tx, owner))}
@@ -150,6 +153,7 @@ def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
     """By admins of the scope or above it, of whoever holds no more than they do; oneself always."""
     scope = tx.get(Scope, cmd.scope)
     require_own(scope)
+    scope = settle(tx, scope)
     place = store.membership(tx, scope.id, cmd.principal)
     role, inherited = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
     before = _standing_role(tx, place)
@@ -179,8 +183,13 @@ def remove(cmd: RemoveMember, tx: WriteTx) -> ScopeView:
 )
 def leave(cmd: LeaveScope, tx: WriteTx) -> ScopeView:
     """Anyone may leave any scope (ruling 8)."""
-    scope = tx.get(Scope, cmd.id)
-    place = store.membership(tx, scope.id, tx.caller.principal)
+    scope, me = tx.get(Scope, cmd.id), tx.caller.principal
+    if scope.kind is not ScopeKind.ENVIRONMENT:
+        scope = settle(tx, scope)
+    elif identity.heir(tx, scope.owner) == me:
+        message = "the owner of an environment stays in it"
+        raise ConflictError(message, hint="environment_discard ends it")
+    place = store.membership(tx, scope.id, me)
     if place is None or _standing_role(tx, place) is None:
         message = "you are not a member yourself"
         raise ConflictError(message, hint="you may be one through a team or a scope above or below")

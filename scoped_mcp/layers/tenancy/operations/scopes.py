@@ -69,6 +69,8 @@ def view(tx: ReadTx, scope: Scope, *, full: bool = True) -> ScopeView:
     role, _ = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
     inside = role is not None or tx.access(scope) >= Access.ADMIN
     listed = member_views(tx, scope.id) if full and inside else None
+    owner = identity.heir(tx, scope.owner)
+    offered = inside and scope.transfer_to != owner and tx.sees(scope.transfer_to)
     return ScopeView(
         id=scope.id,
         urn=urn(scope.KIND, tx.house.organisation, scope.id),
@@ -77,10 +79,10 @@ def view(tx: ReadTx, scope: Scope, *, full: bool = True) -> ScopeView:
         effective_state=state_of(tx, scope.id),
         parent=scope.parent if tx.sees(scope.parent) else None,
         role=role,
-        owner=scope.owner if tx.sees(scope.owner) else None,
+        owner=owner if tx.sees(owner) else None,
         description=scope.description,
         members=listed,
-        transfer_to=scope.transfer_to if inside and tx.sees(scope.transfer_to) else None,
+        transfer_to=scope.transfer_to if offered else None,
         version=scope.version,
         created_at=cast("Any", scope.created_at),
     )
@@ -161,7 +163,7 @@ def _require_parent(tx: ReadTx, parent: Scope) -> None:
 
 
 def _require_free(tx: ReadTx, name: str) -> None:
-    if store.named(tx, tx.caller.principal, name) is not None:
+    if store.named(tx, tx.caller.principal, name):
         message = f"you have a scope named {quote(name)}"
         raise ConflictError(message, hint="choose another name; scope_list shows yours")
 
@@ -223,8 +225,7 @@ def update(cmd: UpdateScope, tx: WriteTx) -> ScopeView:
     require_open(tx, scope)
     changes: dict[str, object] = {}
     if cmd.name is not None and cmd.name != scope.name:
-        taken = store.named(tx, scope.owner, cmd.name)
-        if taken is not None and tx.sees(taken.id):
+        if any(tx.sees(taken.id) for taken in store.named(tx, scope.owner, cmd.name)):
             message = f"its owner has a scope named {quote(cmd.name)}"
             raise ConflictError(message, hint="choose another name")
         changes["name"] = cmd.name
@@ -266,7 +267,7 @@ def set_state(cmd: SetScopeState, tx: WriteTx) -> ScopeView:
     if cmd.state is ScopeState.ACTIVE and role not in {Role.ADMIN, Role.OWNER}:
         message = "an inherited role takes away: it does not make a frozen scope active"
         raise DeniedError(message, hint="ask an admin of the scope itself")
-    if reviving and store.named(tx, scope.owner, scope.name) is not None:
+    if reviving and store.named(tx, scope.owner, scope.name):
         message = f"there is another scope named {quote(scope.name)} by now"
         raise ConflictError(message, hint="rename that one first with scope_update")
     put = tx.put(scope.but(state=cmd.state), reason=cmd.reason, event=_verb(cmd.state))

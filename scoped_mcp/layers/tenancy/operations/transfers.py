@@ -23,6 +23,7 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeView,
     TransferScope,
 )
+from scoped_mcp.layers.tenancy.operations.heirs import settle
 from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, view
 from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.spine.declare import Access, Effect, handles
@@ -47,7 +48,7 @@ def accept_object(cmd: AcceptObject, tx: WriteTx) -> ObjectView:
     """Only who was offered it; shares end where the new owner could not have made them."""
     thing = tx.get(Object, cmd.id)
     me = tx.caller.principal
-    if thing.transfer_to != me:
+    if thing.transfer_to != me or identity.heir(tx, thing.owner) == me:
         raise objects.absent(cmd.id)
     if tx.caller.agent:
         message = "agents have no private space outside environments"
@@ -86,7 +87,7 @@ def transfer(cmd: TransferScope, tx: WriteTx) -> ScopeView:
         raise InvalidError(message, hint="make another member owner with scope_add_member")
     if cmd.to is not None:
         require_open(tx, scope)
-    if cmd.to == scope.owner:
+    if cmd.to == identity.heir(tx, scope.owner):
         message = "it has this owner already"
         raise InvalidError(message, hint="name another principal")
     by = None if cmd.to is None else tx.caller.principal
@@ -113,9 +114,10 @@ def accept_scope(cmd: AcceptScope, tx: WriteTx) -> ScopeView:
         message = f"there is no offer of {quote(cmd.id)} to you"
         raise NotFoundError(message, hint="whoami lists what was offered to you")
     require_open(tx, scope)
-    if store.named(tx, me, scope.name) is not None:
+    if store.named(tx, me, scope.name):
         message = f"you have a scope named {quote(scope.name)}"
         raise ConflictError(message, hint="rename yours with scope_update first")
+    scope = settle(tx, scope)
     before = store.membership(tx, scope.id, scope.owner)
     put = tx.put(scope.but(owner=me, transfer_to=None, offered_by=None), event="transferred")
     place = store.membership(tx, scope.id, me) or Membership(
@@ -154,6 +156,7 @@ def adopt(cmd: AdoptScope, tx: WriteTx) -> AdoptionView:
     scope = tx.peek(Scope, cmd.id)
     if scope is not None and scope.kind is ScopeKind.ENVIRONMENT:
         scope = None  # what is inside is for its members alone (ruling 47)
+    scope = None if scope is None else settle(tx, scope)
     if scope is None or _has_an_acting_owner(tx, scope.id):
         seen = scope is not None and tx.sees(scope.id)
         if not seen:
@@ -195,7 +198,8 @@ def _can_take(tx: ReadTx, place: Membership | None, member: identity.Principal) 
 
 
 def _offers(tx: ReadTx) -> dict[str, Any]:
-    mine = tuple(one.id for one in store.offered(tx, tx.caller.principal) if tx.access(one))
+    asked = store.offered(tx, tx.caller.principal)
+    mine = tuple(one.id for one in asked if tx.access(one) and store.offer_stands(tx, one))
     things = tuple(one.id for one in objects.offered(tx, tx.caller.principal))
     return {"transfers": (*things, *mine)}
 

@@ -12,9 +12,7 @@ from scoped_mcp.layers.tenancy.store.access import (
 )
 from scoped_mcp.layers.tenancy.store.facts import (
     below,
-    members,
     membership,
-    named,
     nodes_of,
     offered,
     owners,
@@ -23,10 +21,14 @@ from scoped_mcp.layers.tenancy.store.facts import (
     projection,
     projections_of,
     seats_inside,
-    standing_memberships,
 )
-from scoped_mcp.layers.tenancy.store.facts import (
-    members as members_of,
+from scoped_mcp.layers.tenancy.store.heirs import (
+    fallen,
+    left,
+    members,
+    named,
+    passing,
+    standing_memberships,
 )
 
 __all__ = [
@@ -34,15 +36,17 @@ __all__ = [
     "audited",
     "audits_everything",
     "below",
+    "fallen",
     "held_until",
+    "left",
     "members",
-    "members_of",
     "membership",
     "named",
     "nodes_of",
     "offer_stands",
     "offered",
     "owners",
+    "passing",
     "place",
     "places_inside",
     "projection",

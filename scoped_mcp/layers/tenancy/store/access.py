@@ -23,7 +23,7 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeKind,
     ScopeState,
 )
-from scoped_mcp.layers.tenancy.store import facts
+from scoped_mcp.layers.tenancy.store import facts, heirs
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
@@ -47,14 +47,14 @@ def standing_of(tx: ReadTx, principal: str) -> Standing:
 
 def _standing(tx: ReadTx, principal: str) -> Standing:
     own = tx.key(principal)
-    if own is None:
-        return Standing()
+    if own is None or identity.heir(tx, principal) != principal:
+        return Standing()  # who ended stands nowhere
     keys = [own, *(tx.known_key(team) for team in sorted(identity.teams(tx, principal)))]
     roles: dict[int, Role] = {}
     for scope, role in facts.place(tx, keys):
         other = roles.get(scope)
         roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
-    left = _fallen(tx, principal)
+    left = frozenset(tx.known_key(place.scope) for place in heirs.fallen(tx, principal))
     roles.update(dict.fromkeys(left, Role.OWNER))
     found = logic.standing(roles, facts.nodes_of(tx, roles))
     one = tx.peek(identity.Principal, principal)
@@ -62,15 +62,6 @@ def _standing(tx: ReadTx, principal: str) -> Standing:
         made = facts.made_by(tx, [own]) | left
         return logic.within(found, standing_of(tx, one.sponsor), made)
     return found
-
-
-def _fallen(tx: ReadTx, principal: str) -> frozenset[int]:
-    """The scopes that ended delegates made and still owned: they are the principal's (ruling 5)."""
-    ended = identity.heirs_of(tx, principal)
-    if not ended:
-        return frozenset()
-    owned = {scope for scope, role in facts.place(tx, ended) if role is Role.OWNER}
-    return facts.made_by(tx, ended) & owned
 
 
 def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role | None]:
@@ -83,6 +74,8 @@ def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role |
 
 def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
     """When a principal stops administering a scope, by itself or through a team; None for never."""
+    if any(place.scope == scope for place in heirs.fallen(tx, principal)):
+        return None
     teams = [tx.known_key(team) for team in sorted(identity.teams(tx, principal))]
     ends = facts.ends(tx, scope, [tx.known_key(principal), *teams])
     dates = [end for end in ends if end is not None]
@@ -90,9 +83,14 @@ def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
 
 
 def offer_stands(tx: ReadTx, scope: Scope) -> bool:
-    """Whether who offered a scope still owns it: an offer ends with what it was made of."""
-    by = scope.offered_by
-    return by is not None and role_in(tx, tx.known_key(scope.id), by)[0] is Role.OWNER
+    """Whether who offered a scope still owns it: an offer ends with what it was made of.
+
+    An heir keeps the offers of what fell to it, but for one to itself.
+    """
+    by = scope.offered_by and identity.heir(tx, scope.offered_by)
+    if by is None or scope.transfer_to == identity.heir(tx, scope.owner):
+        return False
+    return role_in(tx, tx.known_key(scope.id), by)[0] is Role.OWNER
 
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
@@ -110,8 +108,7 @@ def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
 
 
 def _is_mine(tx: ReadTx, thing: Object) -> bool:
-    caller = tx.caller.principal
-    return thing.owner == caller or tx.key(thing.owner) in identity.heirs_of(tx, caller)
+    return identity.heir(tx, thing.owner) == tx.caller.principal
 
 
 def inside_of(tx: ReadTx, scope: str) -> Access:

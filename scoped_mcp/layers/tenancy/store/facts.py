@@ -102,13 +102,6 @@ _SHOWN = (
     .where(projections.c.state == Place.ACTIVE.value)
     .order_by(projections.c.id)
 )
-_NAMED = (
-    everything(Scope)
-    .where(scopes.c.owner == bindparam("owner"))
-    .where(scopes.c.kind == ScopeKind.SCOPE.value)
-    .where(scopes.c.name == bindparam("name"))
-    .where(scopes.c.state != ScopeState.ARCHIVED.value)
-)
 _MADE = (
     select(scopes.c.id)
     .where(among(scopes.c.owner))
@@ -231,12 +224,6 @@ def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | N
 def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
     """The scopes that principals own."""
     return frozenset(row.id for row in tx.rows(_MADE, {"keys": numbered(sorted(principals))}))
-
-
-def named(tx: ReadTx, owner: str, name: str) -> Scope | None:
-    """The scope of that owner with that name, archived ones aside."""
-    found = tx.entities(Scope, _NAMED, {"owner": tx.key(owner), "name": name})
-    return found[0] if found else None
 
 
 def offered(tx: ReadTx, principal: str) -> list[Scope]:

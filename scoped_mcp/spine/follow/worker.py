@@ -40,7 +40,7 @@ WITHIN = 15.0  # seconds: who could not be authorised again by then is not follo
 AGAIN = 1.0  # seconds until the next try where the database has trouble
 MOST = 1_000  # what one process follows, whoever asks
 _LOST = frozenset({Code.NOT_FOUND, Code.DENIED})
-_ALL = (0, 0)  # what no pass has come to: everything is looked at
+_ALL = 0  # the position behind which everything is
 log = logging.getLogger("scoped_mcp")
 
 
@@ -119,7 +119,7 @@ class Follows:
         holder = _holder(stream.token)
         self._held[holder] += 1
         try:
-            await self._spine._answer(first)  # noqa: SLF001 - the path's own way in
+            await self._spine._answer(first)
         except BaseException:
             self._release(holder)
             raise
@@ -209,9 +209,7 @@ class Follows:
                 if loop.time() - stream.authorised_at > self.within:
                     stream.close(End.UNANSWERED)
 
-    async def _reason(
-        self, heard: int, came_to: tuple[int, int], due: float
-    ) -> tuple[int, tuple[int, int]]:
+    async def _reason(self, heard: int, came_to: int, due: float) -> tuple[int, int]:
         """Wait until something was committed, and then for the tick; or until all is due."""
         loop = asyncio.get_running_loop()
         try:
@@ -222,26 +220,36 @@ class Follows:
             return heard, _ALL  # time alone may have changed everything
         return heard, came_to
 
-    async def _pass(self, before: tuple[int, int]) -> tuple[int, int]:
-        """Look at what may have changed since another pass came this far; how far this one came."""
+    async def _pass(self, since: int = _ALL) -> int:
+        """Look at what may have changed behind a position of the trail; where that now ends."""
         async with self._turn:
-            now = await self._spine.database.read(looks.moved)
+            end, changed = await self._spine.database.read(partial(looks.moved, since=since))
             follows = [
                 follow
                 for stream in self._streams
                 for follow in stream.follows.values()
-                if now[0] != before[0] or (now[1] != before[1] and follow.operation.trail)
+                if since == _ALL or changed or (end != since and follow.operation.trail)
             ]
+            follows.sort(key=lambda follow: hash(follow.stream.token))  # one caller's together
             for start in range(0, len(follows), AT_ONCE):
                 some = follows[start : start + AT_ONCE]
                 for follow, found in zip(some, await self._looks(some), strict=True):
                     if follow.stream.follows.get(follow.key) is follow:
                         self._compare(follow, found)
-        return now
+        return end
 
     async def _looks(self, follows: Sequence[Follow]) -> list[Found]:
+        """What each would read now; one whose handler fails hinders no other."""
         look = partial(looks.look, self._spine, follows=follows)
-        return await self._spine.database.read(look)
+        try:
+            return await self._spine.database.read(look)
+        except ScopedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged, and looked at again
+            if len(follows) > 1:
+                return [found for each in follows for found in await self._looks([each])]
+            log.error("a look failed: %s", outline(error))  # noqa: TRY400 - see `outline`
+            return [InternalError("a look failed", retry=True)]
 
     def _compare(self, follow: Follow, found: Found) -> None:
         """Tell what has changed; end what a look found at its end."""
