@@ -27,6 +27,7 @@ _BEYOND = re.compile(rb"[\xf0-\xf4]")  # UTF-16 order differs from code point or
 _LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _PLAIN = frozenset({str, int, bool, type(None), dict, list})
+_DICTS = frozenset({dict})
 _BRANCHES = frozenset({dict, list})
 
 
@@ -96,7 +97,7 @@ def _plain(value: object, depth: int) -> bool:
     for _ in range(depth + 1):
         inner: list[Any] = []
         for branch in branches:
-            children: Any = branch.values() if type(branch) is dict else branch
+            children = branch.values() if type(branch) in _DICTS else branch
             kinds = set(map(type, children))
             if not (kinds <= _PLAIN or all(k in _PLAIN or issubclass(k, str) for k in kinds)):
                 return False

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from scoped_mcp import Scoped, ScopedError
 from scoped_mcp.layers.objects import CreateObject
+from scoped_mcp.storage.postgres.address import SCHEMA
 from tests.bench.measure import Finding, Scale, at_least, benchmark
 from tests.bench.writes import CALLERS, DATA, TABLES
 
@@ -92,7 +93,8 @@ def _remade(url: str, name: str, template: str) -> str:
 
 
 def _connected(url: str) -> Any:
-    return importlib.import_module("psycopg").connect(url)  # drivers are storage's and ours
+    psycopg = importlib.import_module("psycopg")  # drivers are storage's and ours
+    return psycopg.connect(url, options=f"-c search_path={SCHEMA}")
 
 
 async def _through_the_product(url: str, token: str, creates: int, callers: int) -> float:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
+import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +32,25 @@ DATA = {"title": "hello", "body": "a note of the usual size, with a sentence or 
 async def writes(scale: Scale) -> list[Finding]:
     ours: list[float] = []
     bare: list[float] = []
+    costs: dict[str, list[float]] = {}
     base = scale.folder / "base" / "scoped.db"
     token = await Scoped.create(f"sqlite:///{base}", name="alice")
     async with Scoped.open(f"sqlite:///{base}") as scoped:
         await (await scoped.session(token)).run(CreateObject(type="note", data=DATA))
     for number in range(scale.rounds):
         made, again = (_copy(base, scale.folder / f"{number}{who}") for who in ("ours", "bare"))
+        began = time.process_time()
         ours.append(scale.creates / await _through_the_product(made, token, scale.creates))
+        costs.setdefault("ours", []).append((time.process_time() - began) / scale.creates)
         rows = _rows_since(made, base)
         assert len(rows) == scale.creates
+        began = time.process_time()
         bare.append(scale.creates / _written_bare(again, rows))
+        costs.setdefault("peer", []).append((time.process_time() - began) / scale.creates)
         assert _rows_since(again, base) == rows, "not the same rows"
-    return [at_least("durable creates, 32 callers / same rows bare", 0.16, ours, bare)]
+    found = at_least("durable creates, 32 callers / same rows bare", 0.16, ours, bare)
+    worked = {f"{who}_cpu_us": statistics.median(each) * 1e6 for who, each in costs.items()}
+    return [replace(found, detail={**found.detail, **worked})]
 
 
 async def _through_the_product(path: Path, token: str, creates: int) -> float:
