@@ -202,6 +202,7 @@ async def test_it_is_gone_at_the_very_next_call_over_stdio_too(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("taken", ["token", pytest.param("principal", marks=pytest.mark.slow)])
+@pytest.mark.sqlite  # it is another process
 async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
     place: Place, taken: str
 ) -> None:
@@ -216,6 +217,7 @@ async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
 
 
 @promise("suspension.computed")
+@pytest.mark.sqlite  # computed, not stored
 async def test_resuming_gives_back_exactly_what_suspension_took(
     tmp_path: Path, ground: Ground
 ) -> None:

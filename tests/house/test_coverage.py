@@ -34,6 +34,6 @@ def test_every_branch_of_the_kernel_the_spine_and_every_pure_decision_is_run(
     tmp_path: Path,
 ) -> None:
     here = f"--basetemp={tmp_path / 'tests'}"
-    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", here)
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not postgresql", here)
     _coverage(tmp_path, "run", "-m", "pytest", *quiet, *BY)
     _coverage(tmp_path, "report", f"--include={PROVED}", "--fail-under=100")

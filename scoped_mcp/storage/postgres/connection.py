@@ -107,16 +107,16 @@ class PostgresConn:
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
-        self._raw.execute(f"SAVEPOINT {name}")
+        self._raw.execute(f"SAVEPOINT {name}".encode())
 
     def release(self, name: str) -> None:
         """Forget the mark and keep what was done since."""
-        self._raw.execute(f"RELEASE SAVEPOINT {name}")
+        self._raw.execute(f"RELEASE SAVEPOINT {name}".encode())
 
     def rollback(self, name: str) -> None:
         """Undo what was done since the mark, and forget it."""
-        self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}")
-        self._raw.execute(f"RELEASE SAVEPOINT {name}")
+        self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}".encode())
+        self._raw.execute(f"RELEASE SAVEPOINT {name}".encode())
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
         plans = _plans.get(statement)
@@ -128,7 +128,8 @@ class PostgresConn:
         if names not in plans:
             plans[names] = _compile(statement, names)
         plan = plans[names]
-        return plan, self._raw.execute(plan.sql, plan.parameters(values))
+        sql: Any = plan.sql  # psycopg takes only what is spelt in the code; the compiler spelt this
+        return plan, self._raw.execute(sql, plan.parameters(values))
 
 
 def _at_first_sight(

@@ -155,7 +155,7 @@ class PostgresDatabase:
         self._idle.clear()
         running = loop.run_in_executor(self._readers, self._look, work)
         running.add_done_callback(lambda _: self._looked())
-        return cast("T", await asyncio.shield(running))
+        return await asyncio.shield(running)
 
     async def changed(self, since: int = 0) -> int:
         """Return once something was committed behind `since`, by this process or another."""
@@ -278,7 +278,7 @@ class PostgresDatabase:
         """1: take the order, then read the clock (rulings 53 and 55)."""
         how = "_shared" if beside else ""
         raw.execute(_BEGIN)
-        raw.execute(f"SELECT pg_advisory_xact_lock{how}({self.address.lock('order')})")
+        raw.execute(f"SELECT pg_advisory_xact_lock{how}({self.address.lock('order')})".encode())
         return raw.execute(_ORDER)
 
     def _committed(self, lost: _CommitLostError) -> bool:
@@ -293,7 +293,7 @@ class PostgresDatabase:
                 with self._pool.connection() as raw:
                     if self._lives.get(raw) != lost.life:
                         break
-                    (status,) = cast("Any", raw.execute(_STATUS, [lost.transaction]).fetchone())
+                    (status,) = raw.execute(_STATUS, [lost.transaction]).fetchone()
             except psycopg.Error:
                 status = "unknown"
             if status in {"committed", "aborted"}:
@@ -318,7 +318,7 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as pipeline:
                     raw.execute(_LOOK)
-                    now, revision = cast("Any", raw.execute(_NOW).fetchone())
+                    now, revision = raw.execute(_NOW).fetchone()
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
                     pipeline.sync()

@@ -62,7 +62,7 @@ def present(raw: Connection[Any], schema: str) -> dict[str, str]:
 def drop(raw: Connection[Any], schema: str) -> None:
     """Take every guard away: migrations only."""
     for table, name, _ in raw.execute(_PRESENT, [schema]).fetchall():
-        raw.execute(f'DROP TRIGGER "{name}" ON "{table}"')
+        raw.execute(f'DROP TRIGGER "{name}" ON "{table}"'.encode())
 
 
 def make(connection: Inspected, raw: Connection[Any]) -> None:
