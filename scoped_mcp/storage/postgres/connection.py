@@ -122,8 +122,8 @@ class PostgresConn:
         plans = _plans.get(statement)
         if plans is None:
             _plans[statement] = {}
-            plan, sql, parameters = _at_first_sight(statement, values)
-            return plan, self._raw.execute(sql, parameters)
+            plan, spelt, parameters = _at_first_sight(statement, values)
+            return plan, self._raw.execute(spelt, parameters)
         names = tuple(values)
         if names not in plans:
             plans[names] = _compile(statement, names)
@@ -135,7 +135,7 @@ class PostgresConn:
 def _at_first_sight(
     statement: Any,  # noqa: ANN401 - any statement
     values: Mapping[str, Any],
-) -> tuple[Plan, str, list[Any]]:
+) -> tuple[Plan, Any, list[Any]]:
     """As SQLAlchemy's own connections do: compiled once for all statements of the same shape.
 
     A query that is built anew for every call — a list's, with its filters — is seen but once.
