@@ -123,13 +123,16 @@ def of(url: str) -> Ground:
 def engines(metafunc: pytest.Metafunc) -> None:
     """Play what asks for a ground on both engines: on PostgreSQL in the slow profile.
 
-    What is marked `both` is played on both in the default profile; `sqlite`, on that alone.
+    What is marked `both` is played on both in the default profile; `sqlite` or `postgresql`, on
+    that alone.
     """
     if "ground" not in metafunc.fixturenames:
         return
     node = metafunc.definition
     if "database_path" in metafunc.fixturenames or node.get_closest_marker("sqlite"):
         names: list[Any] = ["sqlite"]
+    elif node.get_closest_marker("postgresql"):
+        names = ["postgresql"]
     else:
         later = [] if node.get_closest_marker("both") else [pytest.mark.slow]
         names = ["sqlite", pytest.param("postgresql", marks=later)]

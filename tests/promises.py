@@ -333,6 +333,13 @@ flow.reviewer          a reviewer who loses the role between opening and approvi
 flow.forged            a forged approval
 flow.whole             200 objects land together or, if the last fails, not at all
 
+== issue 5: row security
+walls.nobody           without a caller no table has rows, and nothing is put in
+walls.forgetful        a query that forgets visibility finds what its caller may see
+walls.agree            raw SQL finds on every walled table what lists and history show
+walls.model            raw SQL finds the objects and versions that the reference model says
+walls.migrations       walls stand after every step of the schema, up and down
+
 == issue 3: faults
 faults.disk            a full or read-only disk is named, loses nothing, and is survived
 faults.files           a file replaced, cut or deleted under the server is named; nothing is lost

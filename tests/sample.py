@@ -37,6 +37,7 @@ from sqlalchemy import select
 
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.storage.path import registry
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import FixedClock
 
 WEEK = 7 * 86_400
@@ -83,7 +84,7 @@ class Sample:
 
     async def rows(self, statement: Any) -> list[tuple[Any, ...]]:
         """What a query finds below the application."""
-        found = await self.scoped.spine.database.read(lambda conn: conn.rows(statement))
+        found = await self.scoped.spine.database.read(lambda conn: conn.rows(past_walls(statement)))
         return [tuple(row) for row in found]
 
 

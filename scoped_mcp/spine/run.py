@@ -36,7 +36,7 @@ from scoped_mcp.spine.context import Context, House, Record
 from scoped_mcp.spine.declare import Access, Command, Effect, Operation, View, operation_of
 from scoped_mcp.spine.failures import Failures
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, unauthenticated
+from scoped_mcp.spine.steps import forget, key_of, note_use, the_house, told, unauthenticated
 from scoped_mcp.spine.timekeeper import Timekeeper
 from scoped_mcp.spine.tx import ReadTx, WriteTx
 from scoped_mcp.storage.path import last_seen
@@ -242,6 +242,7 @@ class Spine:
             perform=self._nested,
             caller=nobody,
         )
+        conn.seen_by(partial(told, context))
         return context, head
 
     def _root(self, context: Context, request: Request) -> WriteTx:

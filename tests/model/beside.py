@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from scoped_mcp import Scoped, ScopedError
+from tests import grounds
 from tests.conftest import FixedClock
 from tests.model.homes import Model
 from tests.model.model import HOLDER
@@ -32,14 +32,13 @@ READS = {"object.get", "object.list", "object.history", "environment.get", "scop
 class Start:
     """A founded house with users, an agent and teams."""
 
-    path: Path
+    url: str
     tokens: dict[str, tuple[str, str]]  # name → credential, token
     names: dict[str, str]
 
 
-async def found(path: Path) -> Start:
+async def found(url: str) -> Start:
     clock = FixedClock()
-    url = f"sqlite:///{path}"
     first = await Scoped.create(url, name="root", clock=clock)
     async with Scoped.open(url, clock=clock) as scoped:
         root = await scoped.session(first)
@@ -57,7 +56,7 @@ async def found(path: Path) -> Start:
         for name in TEAMS:
             made = await root.call("principal.create", {"name": name, "kind": "team"})
             names[name] = made["id"]
-    return Start(path, tokens, names)
+    return Start(url, tokens, names)
 
 
 def model_of(start: Start) -> Model:
@@ -90,10 +89,11 @@ class Beside(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.stack = contextlib.AsyncExitStack()
         place = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        for suffix in ("", ".key"):
-            shutil.copy2(f"{self.start.path}{suffix}", place / f"scoped.db{suffix}")
+        ground = grounds.of(self.start.url)
+        self.url = ground.copy(self.start.url, place)
+        self.stack.callback(ground.forget, self.url)
         self.clock = FixedClock()
-        opened = Scoped.open(f"sqlite:///{place / 'scoped.db'}", clock=self.clock)
+        opened = Scoped.open(self.url, clock=self.clock)
         self.scoped = self.loop.run_until_complete(self.stack.enter_async_context(opened))
         self.model = model_of(self.start)
         self.secrets = dict(self.start.tokens.values())  # credential → token

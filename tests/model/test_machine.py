@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.grounds import GROUNDS
 from tests.model.beside import DAY, TEAMS, Start, found
 from tests.model.model import HOLDER
 from tests.model.moves import ABSENT, MOST, Moves, keys, one_of, which
@@ -270,12 +271,19 @@ class Machine(Moves):
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return asyncio.run(found(tmp_path_factory.mktemp("model") / "scoped.db"))
+    place = tmp_path_factory.mktemp("model")
+    return asyncio.run(found(GROUNDS["sqlite"].place(place)))
 
 
-def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
+def play(
+    start: Start,
+    examples: int,
+    steps: int,
+    chance: int | None = None,
+    kind: type[Machine] = Machine,
+) -> None:
     every = 3 if chance is None else 1
-    machine: Any = type("Machine", (Machine,), {"start": start, "every": every})
+    machine: Any = type("Machine", (kind,), {"start": start, "every": every})
     if chance is not None:
         machine = seed(chance)(machine)
     times = settings(max_examples=examples, stateful_step_count=steps)

@@ -13,21 +13,26 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.ports import Sight, ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import entries, version_contents, versions
+from scoped_mcp.storage.walls import past_walls, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from sqlalchemy import Executable
+
     from scoped_mcp.spine.tx import ReadTx
 
 entity.bind(Object, objects)
 
-_CONTENT = (
+_VERSION = (
     select(version_contents.c.content)
     .where(version_contents.c.id == bindparam("id"))
     .where(version_contents.c.version == bindparam("version"))
 )
-_AS_OF = (
+_CONTENT = past_walls(_VERSION)
+_SHOWN = versions_of(_VERSION, objects)
+_AS_OF = past_walls(
     select(versions.c.version)
     .join_from(versions, entries, entries.c.id == versions.c.entry)
     .where(versions.c.id == bindparam("id"))
@@ -35,14 +40,14 @@ _AS_OF = (
     .order_by(versions.c.version.desc())
     .limit(1)
 )
-_NAMED = (
+_NAMED = past_walls(
     everything(Object)
     .where(objects.c.owner == bindparam("owner"))
     .where(objects.c.name == bindparam("name"))
     .where(objects.c.home.is_not_distinct_from(bindparam("home")))
     .where(objects.c.state == ObjectState.ACTIVE.value)
 )
-_FORK = (
+_FORK = past_walls(
     everything(Object)
     .where(objects.c.origin == bindparam("origin"))
     .where(objects.c.home == bindparam("home"))
@@ -70,10 +75,22 @@ def sight(tx: ReadTx, thing: Object) -> Sight:
 
 
 def at_version(tx: ReadTx, thing: Object, version: int) -> Object | None:
-    """An object as it was at a version, or None where there is no such version or no content."""
+    """An object as it was at a version, or None where there is no such version or no content.
+
+    For decisions, and for what a promotion shows to who reviews it: see `shown_at`.
+    """
+    return _at(tx, thing, version, _CONTENT)
+
+
+def shown_at(tx: ReadTx, thing: Object, version: int) -> Object | None:
+    """The same for views: a version that does not exist for the caller is not there."""
+    return _at(tx, thing, version, _SHOWN)
+
+
+def _at(tx: ReadTx, thing: Object, version: int, query: Executable) -> Object | None:
     if version == thing.version:
         return thing
-    row = tx.row(_CONTENT, {"id": tx.key(thing.id), "version": version})
+    row = tx.row(query, {"id": tx.key(thing.id), "version": version})
     if row is None or row.content is None:
         return None
     return cast("Object", entity.open_envelope(Object, row.content))
@@ -101,7 +118,7 @@ def fork_of(tx: ReadTx, origin: str, home: str) -> Object | None:
 def history(tx: ReadTx, thing: Object, seen: Sight, before: int, limit: int) -> list[Object]:
     """Versions below `before` that exist for the caller, newest first."""
     shown = [v for v in range(min(before - 1, thing.version), 0, -1) if seen.shows(v)]
-    found = (at_version(tx, thing, v) for v in shown[:limit])
+    found = (shown_at(tx, thing, v) for v in shown[:limit])
     return [one for one in found if one is not None]
 
 

@@ -15,6 +15,7 @@ from scoped_mcp.spine.declare import Access, catalogue
 from scoped_mcp.spine.ports import decides, filters
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import entries, registry
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -26,7 +27,7 @@ entity.bind(Organisation, organisations)
 entity.bind(Kind, kinds)
 entity.bind(DeclaredOperation, operations)
 
-_REGISTRATION = (
+_REGISTRATION = past_walls(
     select(registry, entries.c.at, entries.c.principal)
     .join_from(registry, entries, entries.c.id == registry.c.entry)
     .where(registry.c.public_id == bindparam("public_id"))

@@ -37,6 +37,7 @@ from scoped_mcp.layers.tenancy.store import (
     seats_inside,
     standing_of,
 )
+from scoped_mcp.layers.tenancy.store.ways import Told, ways
 from scoped_mcp.layers.tenancy.tables import memberships, scopes
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "ScopeState",
     "SetScopeState",
     "ShareObject",
+    "Told",
     "UnshareObject",
     "administered",
     "audited",
@@ -73,4 +75,5 @@ __all__ = [
     "scopes",
     "seats_inside",
     "standing_of",
+    "ways",
 ]

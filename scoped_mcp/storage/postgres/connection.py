@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from scoped_mcp.storage.connection import NOTHING, Plan
+from scoped_mcp.storage.postgres.dialect import DIALECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from psycopg import Connection, Cursor, Pipeline
     from sqlalchemy import Executable, Insert
 
+    from scoped_mcp.storage.connection import KeysOf
+
 Raw = "Connection[tuple[Any, ...]]"
-DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
 CHANNEL = "scoped_mcp_changes"
+_TOLD = "SELECT set_config(%s, %s, true)"
 _NUMBER = "SELECT nextval('entry_numbers')"
 _TELL = f"SELECT pg_notify('{CHANNEL}', current_schema())"
 
@@ -53,6 +55,8 @@ class PostgresConn:
         self.now: datetime | None = now
         self.alone = alone
         self._number = number
+        self._keys_of: KeysOf | None = None
+        self._told: set[str] = set()
 
     def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
@@ -93,6 +97,15 @@ class PostgresConn:
         """A notification goes out with the commit."""
         self._raw.execute(_TELL)
 
+    def seen_by(self, keys: KeysOf) -> None:
+        """Walls are told when a statement first meets one."""
+        self._keys_of = keys
+        self._told.clear()
+
+    def forget(self) -> None:
+        """Tell them again when it next does."""
+        self._told.clear()
+
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         self._raw.execute(f"SAVEPOINT {name}")
@@ -105,6 +118,7 @@ class PostgresConn:
         """Undo what was done since the mark, and forget it."""
         self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}")
         self._raw.execute(f"RELEASE SAVEPOINT {name}")
+        self._told.clear()  # what was told since is undone, too
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
         plans = _plans.setdefault(statement, {})
@@ -112,7 +126,21 @@ class PostgresConn:
         if names not in plans:
             plans[names] = _compile(statement, names)
         plan = plans[names]
+        if not plan.asks <= self._told:
+            self._tell(plan.asks - self._told)
         return plan, self._raw.execute(plan.sql, plan.parameters(values))
+
+    def _tell(self, names: Iterable[str]) -> None:
+        """Tell the walls in a statement's way what they ask for.
+
+        INVARIANT: what is asked to work the keys out looks past walls, or it would ask itself.
+        """
+        for name in sorted(names):
+            keys = None if self._keys_of is None else self._keys_of(name)
+            if keys is not None:
+                value = ",".join(map(str, keys))
+                self._raw.execute(_TOLD, [f"scoped.{name}", value and f"{{{value}}}"])
+                self._told.add(name)
 
 
 def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement

@@ -32,6 +32,7 @@ from scoped_mcp.storage.postgres import trouble
 from scoped_mcp.storage.postgres.connection import PostgresConn, settle
 from scoped_mcp.storage.postgres.roles import act_as_app
 from scoped_mcp.storage.postgres.schema import Presence, require_current
+from scoped_mcp.storage.postgres.walls import ENTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +52,10 @@ _STOPPED = "an operation raised StopIteration"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _ORDER = (
-    "SELECT clock_timestamp(), nextval('entry_numbers'), pg_current_xact_id()::text,"
-    " (SELECT version_num FROM alembic_version)"
+    "SELECT clock_timestamp(), nextval('entry_numbers'), pg_current_xact_id()::text,"  # noqa: S608 - all ours
+    " (SELECT version_num FROM alembic_version), " + ENTER
 )
-_NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version)"
+_NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version), " + ENTER  # noqa: S608 - all ours
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
 
 
@@ -218,7 +219,7 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as pipeline:
                     order = self._order(raw, beside=work.beside)
-                    now, number, transaction, revision = cast("Any", order.fetchone())
+                    now, number, transaction, revision, _ = cast("Any", order.fetchone())
                     require_current(revision)
                     conn = PostgresConn(
                         raw, pipeline, now=now, alone=not work.beside, number=number
@@ -275,7 +276,7 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as pipeline:
                     raw.execute(_LOOK)
-                    now, revision = cast("Any", raw.execute(_NOW).fetchone())
+                    now, revision, _ = cast("Any", raw.execute(_NOW).fetchone())
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
                     pipeline.sync()

@@ -18,6 +18,7 @@ from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.ids import parse_urn
 from scoped_mcp.spine import entity, trace
 from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 CHUNK = 500
 ERASES = "object.erase"
 """The one operation whose entries explain why content is gone (ruling 49)."""
-_ENTRIES = (
+_ENTRIES = past_walls(
     select(entries)
     .where(entries.c.chain == trace.CHAIN, entries.c.seq > bindparam("after"))
     .order_by(entries.c.seq)
     .limit(CHUNK)
 )
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
-_CHANGED = (
+_CHANGED = past_walls(
     select(
         versions,
         registry.c.urn,
@@ -49,36 +50,42 @@ _CHANGED = (
     )
     .where(versions.c.entry == bindparam("entry"))
 )
-_REGISTERED = (
+_REGISTERED = past_walls(
     select(registry, entries.c.seq)
     .join_from(registry, entries, entries.c.id == registry.c.entry, isouter=True)
     .where(registry.c.id > bindparam("after"))
     .order_by(registry.c.id)
     .limit(CHUNK)
 )
-_LATEST = (
+_LATEST = past_walls(
     select(versions.c.version, versions.c.entry)
     .where(versions.c.id == bindparam("id"))
     .order_by(versions.c.version.desc())
     .limit(1)
 )
-_FIRST = (
+_FIRST = past_walls(
     select(versions.c.version, versions.c.entry)
     .where(versions.c.id == bindparam("id"))
     .order_by(versions.c.version)
     .limit(1)
 )
-_ERASURE = select(entries.c.operation).where(entries.c.id == bindparam("id"))
-_NAME = select(entries.c.public_id).where(
-    entries.c.chain == trace.CHAIN, entries.c.seq == bindparam("seq")
+_COUNTS = [
+    past_walls(select(func.count().label("n")).select_from(table))
+    for table in (version_contents, versions)
+]
+_ERASURE = past_walls(select(entries.c.operation).where(entries.c.id == bindparam("id")))
+_NAME = past_walls(
+    select(entries.c.public_id).where(
+        entries.c.chain == trace.CHAIN, entries.c.seq == bindparam("seq")
+    )
 )
-_BESIDE = (
+_BESIDE = past_walls(
     select(entries.c.public_id, entries.c.seq)
     .where(entries.c.chain != trace.CHAIN, entries.c.seq > bindparam("after"))
     .order_by(entries.c.seq)
     .limit(1)
 )
-_CONTENT = (
+_CONTENT = past_walls(
     select(version_contents.c.content)
     .where(version_contents.c.id == bindparam("id"))
     .where(version_contents.c.version == bindparam("version"))
@@ -230,7 +237,7 @@ class _Verifier:
         if not whole or first is None or first.entry != row.entry or latest is None:
             raise Finding(seq, "state", f"the registry row of {row.urn} was edited")
         bound = cast("entity.Bound", bound)
-        state = self.one(select(bound.table).where(bound.table.c.id == row.id))
+        state = self.one(past_walls(select(bound.table).where(bound.table.c.id == row.id)))
         if state is None:
             raise Finding(seq, "state", f"the state of {row.urn} is gone")
         if (state.version, state.entry) != (latest.version, latest.entry):
@@ -249,8 +256,7 @@ class _Verifier:
 
     def accounted(self) -> None:
         """3: no version, content or state row beyond what entries and registry account for."""
-        contents = self.one(select(func.count().label("n")).select_from(version_contents)).n
-        total = self.one(select(func.count().label("n")).select_from(versions)).n
+        contents, total = (self.one(count).n for count in _COUNTS)
         if total != self.counted.versions or contents != total:
             raise Finding(0, "state", "there are versions that no entry accounts for")
         for bound in entity.kinds():
@@ -259,7 +265,7 @@ class _Verifier:
                 .join_from(bound.table, registry, registry.c.id == bound.table.c.id, isouter=True)
                 .where(registry.c.id.is_(None) | (registry.c.kind != bound.kind.KIND))
             )
-            if self.one(orphan) is not None:
+            if self.one(past_walls(orphan)) is not None:
                 raise Finding(0, "state", f"a {bound.kind.KIND} stands without its registration")
 
     def head(self, seq: int) -> None:

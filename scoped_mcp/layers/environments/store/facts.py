@@ -22,6 +22,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import last_seen, sizes
 from scoped_mcp.storage.types import upsert
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,18 +49,20 @@ _NAMED = (
     .where(environments.c.name == bindparam("name"))
     .where(environments.c.state != EnvironmentState.DISCARDED.value)
 )
-_IMPORT = (
+_IMPORT = past_walls(
     everything(Import)
     .where(imports.c.environment == bindparam("environment"))
     .where(imports.c.object == bindparam("object"))
 )
-_IMPORTS = (
+_IMPORTS = past_walls(
     everything(Import)
     .where(imports.c.environment == bindparam("environment"))
     .where(imports.c.active == 1)
     .order_by(imports.c.id)
 )
-_INSIDE = everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
+_INSIDE = past_walls(
+    everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
+)
 _LIVE_INSIDE = _INSIDE.where(objects.c.state == ObjectState.ACTIVE.value)
 _OVERDUE = (
     everything(Environment)

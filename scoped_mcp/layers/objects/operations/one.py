@@ -94,7 +94,7 @@ def get(cmd: GetObject, tx: ReadTx) -> ObjectView:
             version = max((v for v in sight.pinned if v <= version), default=None)
     if version is None or not sight.shows(version):
         raise absent(cmd.id)
-    found = store.at_version(tx, thing, version)
+    found = store.shown_at(tx, thing, version)
     if found is None:
         raise absent(cmd.id)
     return at(tx, thing, found, full=cmd.detail == "full")
@@ -264,7 +264,7 @@ def _diff(tx: ReadTx, thing: Object, first: int, last: int) -> tuple[dict[str, J
     sight = store.sight(tx, thing)
     ends: list[dict[str, JsonValue]] = []
     for version in (first, last):
-        one = store.at_version(tx, thing, version) if sight.shows(version) else None
+        one = store.shown_at(tx, thing, version) if sight.shows(version) else None
         if one is None:
             message = f"there is no version {version} that you can see"
             raise InvalidError(message, hint="object_history without versions lists them")
