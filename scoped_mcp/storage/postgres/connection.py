@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Raw = "Connection[tuple[Any, ...]]"
 CHANNEL = "scoped_mcp_changes"
-_TOLD = "SELECT set_config(%s, %s, true)"
+_SETTING = "set_config(%s, %s, true)"
 _NUMBER = "SELECT nextval('entry_numbers')"
 _TELL = f"SELECT pg_notify('{CHANNEL}', current_schema())"
 
@@ -135,12 +135,16 @@ class PostgresConn:
 
         INVARIANT: what is asked to work the keys out looks past walls, or it would ask itself.
         """
+        told: list[str] = []
         for name in sorted(names):
             keys = None if self._keys_of is None else self._keys_of(name)
             if keys is not None:
                 value = ",".join(map(str, keys))
-                self._raw.execute(_TOLD, [f"scoped.{name}", value and f"{{{value}}}"])
+                told += [f"scoped.{name}", value and f"{{{value}}}"]
                 self._told.add(name)
+        if told:
+            settings = ", ".join([_SETTING] * (len(told) // 2))
+            self._raw.execute(f"SELECT {settings}".encode(), told)
 
 
 def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement

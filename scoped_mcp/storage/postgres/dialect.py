@@ -26,10 +26,10 @@ class _Compiler(PGCompiler_psycopg):
 
     asks: frozenset[str] = frozenset()
 
-    def visit_table(self, table: Table, asfrom: bool = False, **options: Any) -> str:  # type: ignore[override]  # noqa: ANN401, FBT001, FBT002 - SQLAlchemy's
+    def visit_table(self, table: Any, *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
         """A table in FROM, UPDATE or DELETE."""
-        words = str(super().visit_table(table, asfrom=asfrom, **options))  # type: ignore[no-untyped-call]
-        if not asfrom or table.name not in walls:
+        words = str(cast("Any", super()).visit_table(table, *arguments, **options))
+        if not options.get("asfrom") or table.name not in walls:
             return words
         if self._by_door(table):
             door = door_of(table.name)
@@ -43,7 +43,7 @@ class _Compiler(PGCompiler_psycopg):
 
     def visit_insert(self, insert_stmt: Any, *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
         """An insert, which names its table in a way of its own."""
-        words = str(super().visit_insert(insert_stmt, *arguments, **options))  # type: ignore[no-untyped-call]
+        words = str(cast("Any", super()).visit_insert(insert_stmt, *arguments, **options))
         name = insert_stmt.table.name
         if name not in walls:
             return words

@@ -162,11 +162,23 @@ def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
 
 def _inside(tx: ReadTx) -> list[ColumnElement[bool]]:
     """What lives in environments: each a way of its own, where they are few."""
-    insides = cast("Any", ports.insides)(tx)
-    homes = tx.rows(insides.limit(FEW + 1))
+    homes = _few_homes(tx)
     if len(homes) > FEW:
-        return [objects.c.home.in_(insides)]
-    return [objects.c.home == row.scope for row in homes]
+        return [objects.c.home.in_(cast("Any", ports.insides)(tx))]
+    return [objects.c.home == home for home in homes]
+
+
+def _few_homes(tx: ReadTx) -> list[int]:
+    """The isolation scopes that are open to the caller; of many, only some."""
+    insides = cast("Any", ports.insides)(tx)
+    return tx.memo("homes", lambda: [row.scope for row in tx.rows(insides.limit(FEW + 1))])
+
+
+def _homes(tx: ReadTx) -> list[int]:
+    few = _few_homes(tx)
+    if len(few) <= FEW:
+        return few
+    return [row.scope for row in tx.rows(cast("Any", ports.insides)(tx))]
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -330,7 +342,7 @@ def _ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
 ports.keys["me"] = lambda tx: (tx.caller.key,)
 ports.keys["mine"] = lambda tx: (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
 ports.keys["reads"] = _reads
-ports.keys["homes"] = lambda tx: [row.scope for row in tx.rows(cast("Any", ports.insides)(tx))]
+ports.keys["homes"] = _homes
 ports.sights = _sights
 ports.shown_in = _shown_in
 ports.within = _within
