@@ -148,7 +148,12 @@ def _versions(table: Table) -> ColumnElement[bool]:
 
 
 def past_walls(statement: S, *, but: Collection[str] = ()) -> S:
-    """The same statement, for decisions: it reads whatever is there, but for the tables named."""
+    """The same statement, for decisions: it reads whatever is there.
+
+    Args:
+        statement: What is asked.
+        but: Tables whose walls stand where it reads them itself; what filters it reads past them.
+    """
     return statement.execution_options(**{WALLS: frozenset(but)})
 
 

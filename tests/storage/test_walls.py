@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from scoped_mcp.storage.path import entries, registry, version_contents, version
 from scoped_mcp.storage.postgres import schema
 from scoped_mcp.storage.postgres import walls as built
 from scoped_mcp.storage.postgres.address import Address
-from scoped_mcp.storage.postgres.dialect import door_of
+from scoped_mcp.storage.postgres.dialect import DIALECT, door_of
 from scoped_mcp.storage.walls import past_walls, walls
 from tests import grounds
 from tests.conftest import FixedClock, Home
@@ -147,6 +148,20 @@ class TestMade:
     def test_what_has_a_wall_is_decided_here(self) -> None:
         assert set(walls) == WALLED
         assert all(one.asks for one in walls.values())
+
+    def test_a_marked_statement_names_doors_and_each_under_its_tables_name(self) -> None:
+        """Or a column would be an outer table's: a filter within would be none."""
+        inner, other = select(objects.c.id).where(objects.c.owner == 1), entries.alias()
+        within = select(objects.c.id).where(objects.c.id.in_(select(inner.subquery().c.id)))
+        both = within.where(objects.c.entry.in_(select(other.c.id)))
+        for but, outer in (((), "past_objects AS objects"), ((objects.name,), "objects")):
+            found = str(past_walls(both, but=but).compile(dialect=DIALECT)).split("FROM ")
+            names = [re.split(r" \n|\)", words)[0] for words in found[1:]]
+            assert names[0] == outer
+            assert [names[-2], names[-1]] == [
+                "past_objects AS objects",
+                "past_entries AS entries_1",
+            ]
 
     def test_no_wall_reads_the_table_it_is_around_but_by_its_rows(self) -> None:
         for name, one in walls.items():

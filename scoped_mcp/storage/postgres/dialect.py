@@ -32,8 +32,9 @@ class _Compiler(PGCompiler_psycopg):
         if not options.get("asfrom") or table.name not in walls:
             return words
         if self._by_door(table):
-            door = door_of(table.name)
-            return door if options.get("enclosing_alias") is not None else f"{door} AS {words}"
+            door, alias = door_of(table.name), options.get("enclosing_alias")
+            named = alias is not None and alias.element is table  # or of a subquery around it
+            return door if named else f"{door} AS {words}"
         of = self.execution_options.get(VERSIONS_OF)
         if of is not None and walls[table.name].kind is None:
             self.asks |= walls[of].asks_of_versions
@@ -53,7 +54,9 @@ class _Compiler(PGCompiler_psycopg):
         if self.isinsert or self.isupdate or self.isdelete:
             return True
         but = self.execution_options.get(WALLS)
-        return but is not None and table.name not in but
+        if but is None:
+            return False
+        return table.name not in but or len(self.stack) > 1  # a subquery filters: it decides
 
 
 class Dialect(PGDialect_psycopg):
