@@ -333,7 +333,7 @@ flow.reviewer          a reviewer who loses the role between opening and approvi
 flow.forged            a forged approval
 flow.whole             200 objects land together or, if the last fails, not at all
 
-== issue 5: row security
+== README: A second wall
 walls.nobody           without a caller no table has rows, and nothing is put in
 walls.forgetful        a query that forgets visibility finds what its caller may see
 walls.agree            raw SQL finds on every walled table what lists and history show

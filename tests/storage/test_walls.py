@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from scoped_mcp import Scoped, Session
 from scoped_mcp.kernel.ids import ScopeId
@@ -43,6 +44,11 @@ WALLED = {
     t.name for t in (objects, snapshots, templates, promotions, versions, version_contents, entries)
 }
 """What holds what people stored. Everything else is what decisions are made of."""
+MEET = {
+    "layers.audit.store.entries._ONE",
+    "layers.objects.store._OFFERED",
+    "layers.objects.store._SHOWN",
+}
 
 
 @pytest.fixture
@@ -148,6 +154,16 @@ class TestMade:
     def test_what_has_a_wall_is_decided_here(self) -> None:
         assert set(walls) == WALLED
         assert all(one.asks for one in walls.values())
+
+    def test_which_statements_meet_a_wall_is_decided_here(self) -> None:
+        """Of those that modules build once. One that decides says `past_walls`."""
+        meet = {
+            f"{module.__name__.removeprefix('scoped_mcp.')}.{name}"
+            for module in [m for n, m in sys.modules.items() if n.startswith("scoped_mcp.")]
+            for name, one in vars(module).items()
+            if isinstance(one, Select) and getattr(one.compile(dialect=DIALECT), "asks", None)
+        }
+        assert meet == MEET
 
     def test_a_marked_statement_names_doors_and_each_under_its_tables_name(self) -> None:
         """Or a column would be an outer table's: a filter within would be none."""

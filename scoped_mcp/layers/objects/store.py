@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - versions are filtered by what a sight shows
 
@@ -19,19 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Select
 
     from scoped_mcp.spine.tx import ReadTx
 
 entity.bind(Object, objects)
 
-_VERSION = (
-    select(version_contents.c.content)
-    .where(version_contents.c.id == bindparam("id"))
-    .where(version_contents.c.version == bindparam("version"))
-)
-_CONTENT = past_walls(_VERSION)
-_SHOWN = versions_of(_VERSION, objects)
+
+def _version() -> Select[Any]:
+    return (
+        select(version_contents.c.content)
+        .where(version_contents.c.id == bindparam("id"))
+        .where(version_contents.c.version == bindparam("version"))
+    )
+
+
+_CONTENT = past_walls(_version())
+_SHOWN = versions_of(_version(), objects)
 _AS_OF = past_walls(
     select(versions.c.version)
     .join_from(versions, entries, entries.c.id == versions.c.entry)

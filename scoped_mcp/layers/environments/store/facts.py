@@ -77,7 +77,7 @@ _RAN_OUT = (
     .where(last_seen.c.until > bindparam("since"))
     .where(last_seen.c.until <= bindparam("now"))
 )
-_TEMPLATE_NAMED = (
+_TEMPLATE_NAMED = past_walls(
     everything(Template)
     .where(templates.c.owner == bindparam("owner"))
     .where(templates.c.name == bindparam("name"))

@@ -68,7 +68,7 @@ class Known:
         """See `Keys`."""
         return [one_of(column, self._reads)] if self._reads else []
 
-    def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:  # noqa: ARG002 - `inside` is about it
+    def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:  # noqa: ARG002 - the ways inside are about it
         """See `Keys`."""
         return list(self._inside)
 
