@@ -386,6 +386,13 @@ organisations.moved     a move keeps all as it is: ids, versions, credentials, c
 organisations.left      what an organisation left is closed, whatever copy of it is asked
 organisations.killed    a move that dies at any step leaves one usable organisation, never two
 
+== README: A second wall
+walls.nobody           without a caller no table has rows, and nothing is put in
+walls.forgetful        a query that forgets visibility finds what its caller may see
+walls.agree            raw SQL finds on every walled table what lists and history show
+walls.model            raw SQL finds the objects and versions that the reference model says
+walls.migrations       walls stand after every step of the schema, up and down
+
 == issue 3: faults
 faults.disk            a full or read-only disk is named, loses nothing, and is survived
 faults.files           a file replaced, cut or deleted under the server is named; nothing is lost

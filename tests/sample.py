@@ -40,6 +40,7 @@ from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.kernel.ids import OrganisationId, TenantId
 from scoped_mcp.layers import registry as registry_room
 from scoped_mcp.storage.path import registry
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import FixedClock
 from tests.grounds import SQLITE, Ground
 
@@ -88,7 +89,7 @@ class Sample:
 
     async def rows(self, statement: Any) -> list[tuple[Any, ...]]:
         """What a query finds below the application."""
-        found = await self.scoped.spine.database.read(lambda conn: conn.rows(statement))
+        found = await self.scoped.spine.database.read(lambda conn: conn.rows(past_walls(statement)))
         return [tuple(row) for row in found]
 
 

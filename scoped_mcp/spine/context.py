@@ -79,3 +79,8 @@ class Context:
         if not record.public_id:
             record.public_id = EntryId.of(self.entropy.draw(self.caller.principal, 10))
         return record.public_id
+
+    def forget(self) -> None:
+        """Rights may have changed: work out anew what was worked out, here and in the database."""
+        self.memo.clear()
+        self.conn.forget()

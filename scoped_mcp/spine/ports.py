@@ -26,6 +26,7 @@ shown_in       tenancy    the scopes in which objects are shown, of those the ca
 within         tenancy    a filter for what is shown in one scope
 decide         tenancy    access of the caller on one thing
 visible        tenancy    the same, as a filter for lists; a tuple where there are several ways
+keys           each room  the caller's key sets that walls in the database ask for
 expired        each room  whether any right ran out between two moments (ruling 54)
 permits        rules      the rules, once access is enough (default: what access allows)
 guards         extensions may refuse a command (contracts, quotas, rate limits)
@@ -36,7 +37,7 @@ lens           policies   redaction of a view, pure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,6 +123,7 @@ class Ports:
     decide: dict[type[Entity], Decide] = field(default_factory=lambda: {})
     decide_id: dict[type[Id], Decide] = field(default_factory=lambda: {})
     visible: dict[type[Entity], Visible] = field(default_factory=lambda: {})
+    keys: dict[str, Callable[[ReadTx], Iterable[int]]] = field(default_factory=lambda: {})
     expired: list[Callable[[ReadTx, datetime, datetime], bool]] = field(default_factory=lambda: [])
     permits: Callable[[ReadTx, Operation, Command[Any]], tuple[str, ...]] = _allow
     guards: list[Callable[[ReadTx, Operation, Command[Any]], None]] = field(

@@ -14,6 +14,7 @@ from sqlalchemy import select, union
 
 from scoped_mcp.spine.entity import bound
 from scoped_mcp.storage.path import version_contents
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
@@ -48,10 +49,15 @@ class Query:
 
 
 def everything(kind: type[Entity]) -> Select[Any, Any]:
-    """Rows of a kind with their current content, without visibility: for decisions."""
+    """Rows of a kind with their current content, without visibility.
+
+    Where the kind has a wall in the database, that stands, and is all that is asked: which of its
+    versions are for the caller is for a sight to say. What is read for decisions says `past_walls`.
+    """
     table = bound(kind).table
-    return select(table.c.id, version_contents.c.content).join_from(
+    current = select(table.c.id, version_contents.c.content).join_from(
         table,
         version_contents,
         (version_contents.c.id == table.c.id) & (version_contents.c.version == table.c.version),
     )
+    return past_walls(current, but=[table.name])

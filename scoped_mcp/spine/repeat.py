@@ -14,6 +14,7 @@ from scoped_mcp.kernel.text import TOKEN
 from scoped_mcp.spine.declare import Earlier, Effect
 from scoped_mcp.storage.path import entries, registry, repetitions
 from scoped_mcp.storage.types import Key
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.declare import View
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(hours=24)
 LONGEST = 200
-_FIND = (
+_FIND = past_walls(
     select(repetitions.c.arguments, repetitions.c.entry, registry.c.public_id)
     .join_from(repetitions, entries, entries.c.id == repetitions.c.entry)
     .join(registry, registry.c.id == entries.c.target, isouter=True)
@@ -34,7 +35,7 @@ _FIND = (
 _REMEMBER = insert(repetitions)
 _FORGET = delete(repetitions).where(repetitions.c.at <= bindparam("since"))
 _first = entries.alias()
-_MADE = (
+_MADE = past_walls(
     select(registry.c.public_id)
     .join_from(_first, entries, entries.c.chain == _first.c.chain)
     .join(registry, registry.c.entry == entries.c.id)

@@ -50,6 +50,7 @@ from scoped_mcp.spine.steps import (
     note_use,
     tell_of_strangers,
     the_house,
+    told,
     unauthenticated,
 )
 from scoped_mcp.spine.timekeeper import Timekeeper
@@ -255,6 +256,7 @@ class Spine:
             perform=self._nested,
             caller=nobody,
         )
+        conn.seen_by(partial(told, context))
         return context, head
 
     def _outermost(self, context: Context, request: Request) -> WriteTx:

@@ -9,10 +9,11 @@ from sqlalchemy import Select, bindparam, insert, select, update
 from scoped_mcp.spine.entity import Bound, Entity, bound
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import registry, version_contents, versions
+from scoped_mcp.storage.walls import past_walls
 
 KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
 PUBLIC = select(registry.c.public_id).where(registry.c.id == bindparam("key"))
-INTACT = (
+INTACT = past_walls(
     select(versions.c.digest, version_contents.c.content, version_contents.c.salt)
     .join_from(
         versions,
@@ -35,11 +36,8 @@ def peek_at(kind: type[Entity]) -> Select[Any, Any]:
     """The row and content of one thing of a kind, by its public id."""
     if kind not in _PEEK:
         table = bound(kind).table
-        _PEEK[kind] = (
-            everything(kind)
-            .join(registry, registry.c.id == table.c.id)
-            .where(registry.c.public_id == bindparam("public_id"))
-        )
+        found = everything(kind).join(registry, registry.c.id == table.c.id)
+        _PEEK[kind] = past_walls(found.where(registry.c.public_id == bindparam("public_id")))
     return _PEEK[kind]
 
 

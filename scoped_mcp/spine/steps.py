@@ -12,6 +12,8 @@ from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.tx import ReadTx
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.tx import WriteTx
 
@@ -39,7 +41,7 @@ def forget(context: Context, record: Record, kept: int) -> None:
     del record.changes[kept:]
     del record.events[kept:]
     context.entities.clear()
-    context.memo.clear()
+    context.forget()
     if not kept:
         record.authority = False
 
@@ -60,3 +62,11 @@ def tell_of_strangers(context: Context, count: int, source: str) -> None:
     record.asked = {"failures": count, "source": source[:64]}
     record.scope = house.root
     learn_key(context, house.root)
+
+
+def told(context: Context, name: str) -> Iterable[int] | None:
+    """What walls in the database are told of the caller: nothing before it is known."""
+    keys = ports.keys.get(name)
+    if keys is None or not context.caller.key:
+        return None
+    return keys(ReadTx(context, UNKNOWN, context.records[0]))

@@ -17,6 +17,7 @@ from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.kernel.errors import Outcome, outcome_of
 from scoped_mcp.storage.path import chain_heads, entries, outbox
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 CHAIN = 0
 GENESIS = bytes(32)
 _NUMBER = select(func.max(entries.c.id)).scalar_subquery().label("number")
-_HEAD = select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN)
-_HELD = select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN).with_for_update()
+_HEAD = past_walls(select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN))
+_HELD = past_walls(
+    select(chain_heads, _NUMBER).where(chain_heads.c.chain == CHAIN).with_for_update()
+)
 _ENTRY = insert(entries)
 _EVENT = insert(outbox)
 _FIRST = insert(chain_heads)

@@ -377,7 +377,7 @@ class WriteTx(ReadTx):
         if after.AUTHORITY or _moves_rights(before, after):
             self.alone()
             record.authority = True
-            self._context.memo.clear()
+            self._context.forget()
 
 
 def _moves_rights(before: Entity | None, after: Entity) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import namedtuple
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from weakref import WeakKeyDictionary
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from scoped_mcp.storage.driver import Patience
 
 NOTHING: Mapping[str, Any] = {}
+KeysOf = Callable[[str], Iterable[int] | None]
+"""The keys of one name of whoever asks; None while nobody is known."""
 
 
 class AgainError(Exception):
@@ -68,6 +71,14 @@ class Conn(Protocol):
         """Fresh numbers for entries, each higher than `last`, which is the highest that stands."""
         ...
 
+    def seen_by(self, keys: KeysOf) -> None:
+        """Say who asks: walls that a statement meets are told what they need (`storage.walls`)."""
+        ...
+
+    def forget(self) -> None:
+        """What walls were told may no longer hold: tell them anew."""
+        ...
+
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         ...
@@ -87,12 +98,14 @@ class Plan:
 
     Attributes:
         returns: Whether an insert answers with the key that the table made.
+        asks: The names of the caller's keys that walls in its way ask for.
     """
 
     sql: str
     names: tuple[str, ...]
     fixed: Mapping[str, Any]
     returns: bool = False
+    asks: frozenset[str] = frozenset()
     row: Any = None
 
     @classmethod
@@ -109,7 +122,8 @@ class Plan:
         spelt = compiled.construct_expanded_state(dict.fromkeys(needed))
         fixed = {name: v for name, v in spelt.parameters.items() if name not in needed}
         returns = bool(getattr(compiled, "effective_returning", None))
-        return cls(spelt.statement, tuple(spelt.positiontup or ()), fixed, returns)
+        asks: frozenset[str] = getattr(compiled, "asks", frozenset())
+        return cls(spelt.statement, tuple(spelt.positiontup or ()), fixed, returns, asks)
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """The parameters in the order of the statement."""
@@ -196,6 +210,12 @@ class SQLiteConn:
 
     def count_on(self, keys: Mapping[str, int]) -> None:
         """Keys and numbers go on behind the greatest that there is."""
+
+    def seen_by(self, keys: KeysOf) -> None:
+        """There are no walls."""
+
+    def forget(self) -> None:
+        """There are no walls."""
 
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""

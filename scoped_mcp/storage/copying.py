@@ -17,6 +17,7 @@ from sqlalchemy import LargeBinary, and_, bindparam, func, insert, or_, select
 
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import chain_heads, entries, outbox, registry
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -46,7 +47,9 @@ async def copy(source: Database, target: Database) -> AsyncGenerator[int]:
 
 async def sizes(database: Database) -> dict[str, int]:
     """How many rows each table has."""
-    counts = {t.name: select(func.count().label("n")).select_from(t) for t in _ordered()}
+    counts = {
+        t.name: past_walls(select(func.count().label("n")).select_from(t)) for t in _ordered()
+    }
 
     def count(conn: Conn) -> dict[str, int]:
         found = {name: conn.row(statement) for name, statement in counts.items()}
@@ -57,7 +60,7 @@ async def sizes(database: Database) -> dict[str, int]:
 
 async def vacant(database: Database) -> bool:
     """Whether nothing ever happened there."""
-    first = select(entries.c.id).limit(1)
+    first = past_walls(select(entries.c.id).limit(1))
     return await database.read(lambda conn: conn.row(first)) is None
 
 
@@ -71,7 +74,8 @@ class _Page:
 
     def last(self, conn: Conn) -> tuple[Any, ...] | None:
         """The greatest key that there is."""
-        row = conn.row(select(*self.keys).order_by(*(key.desc() for key in self.keys)).limit(1))
+        newest = select(*self.keys).order_by(*(key.desc() for key in self.keys)).limit(1)
+        row = conn.row(past_walls(newest))
         return None if row is None else tuple(row)
 
     def read(self, conn: Conn, after: tuple[Any, ...] | None) -> list[dict[str, Any]]:
@@ -100,7 +104,7 @@ class _Page:
     ) -> Select[Any]:
         if after is not None:
             statement = statement.where(self._greater())
-        return statement.order_by(*self.keys).limit(limit)
+        return past_walls(statement.order_by(*self.keys).limit(limit))
 
     def _greater(self) -> ColumnElement[bool]:
         """Behind a key of several columns, as either engine has it."""
@@ -126,5 +130,5 @@ def _write(conn: Conn, table: Table, rows: Sequence[dict[str, Any]]) -> None:
 
 def _count_on(conn: Conn) -> None:
     """What comes next goes on behind what came along."""
-    newest = {t.name: select(func.coalesce(func.max(t.c.id), 1)) for t in COUNTED}
+    newest = {t.name: past_walls(select(func.coalesce(func.max(t.c.id), 1))) for t in COUNTED}
     conn.count_on({name: int(conn.row(one)[0]) for name, one in newest.items()})

@@ -30,6 +30,7 @@ from scoped_mcp.layers.identity.model import Principal
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.declare import Effect, Operation, catalogue, id_fields
 from scoped_mcp.storage.path import entries, registry
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import FixedClock, FixedEntropy
 from tests.grounds import SQLITE, Ground
 from tests.sample import ID, PLACEHOLDER, WEEK
@@ -115,7 +116,10 @@ class World:
         for table in (registry, entries):
             rows = select(table.c.public_id)
             found |= {
-                row[0] for row in await self.scoped.spine.database.read(lambda c, s=rows: c.rows(s))
+                row[0]
+                for row in await self.scoped.spine.database.read(
+                    lambda c, s=rows: c.rows(past_walls(s))
+                )
             }
         return found
 

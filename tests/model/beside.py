@@ -91,9 +91,9 @@ class Beside(RuleBasedStateMachine):
         self.stack = contextlib.AsyncExitStack()
         place = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         ground, self.clock = self.start.ground, FixedClock()
-        url = ground.copy(self.start.url, place)
-        self.stack.callback(ground.forget, url)
-        opened = Scoped.open(url, clock=self.clock)
+        self.url = ground.copy(self.start.url, place)
+        self.stack.callback(ground.forget, self.url)
+        opened = Scoped.open(self.url, clock=self.clock)
         self.scoped = self.loop.run_until_complete(self.stack.enter_async_context(opened))
         self.model = model_of(self.start)
         self.secrets = dict(self.start.tokens.values())  # credential → token

@@ -317,9 +317,15 @@ def start(ground: Ground, starts: Callable[[Ground], Start]) -> Start:
     return starts(ground)
 
 
-def play(start: Start, examples: int, steps: int, chance: int | None = None) -> None:
+def play(
+    start: Start,
+    examples: int,
+    steps: int,
+    chance: int | None = None,
+    kind: type[Machine] = Machine,
+) -> None:
     every = 3 if chance is None else 1
-    machine: Any = type("Machine", (Machine,), {"start": start, "every": every})
+    machine: Any = type("Machine", (kind,), {"start": start, "every": every})
     if chance is not None:
         machine = seed(chance)(machine)
     times = settings(max_examples=examples, stateful_step_count=steps)

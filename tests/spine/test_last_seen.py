@@ -9,12 +9,13 @@ from sqlalchemy import func, select
 from scoped_mcp import Session
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.storage.path import entries, last_seen, versions
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import Home
 from tests.promises import promise
 
 
 async def _rows(house: Home, statement: Any) -> list[tuple[Any, ...]]:
-    found = await house.scoped.spine.database.read(lambda conn: conn.rows(statement))
+    found = await house.scoped.spine.database.read(lambda conn: conn.rows(past_walls(statement)))
     return [tuple(row) for row in found]
 
 

@@ -17,6 +17,7 @@ from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import Access, Command, Effect, View, handles
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import entries
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import Home
 from tests.promises import promise
 from tests.sample import refused
@@ -63,13 +64,13 @@ def _object(tx: Any, **more: Any) -> Object:
 async def _state(house: Home) -> list[Any]:
     database = house.scoped.spine.database
     return [
-        [tuple(r) for r in await database.read(lambda conn, t=t: conn.rows(select(t)))]
+        [tuple(r) for r in await database.read(lambda conn, t=t: conn.rows(past_walls(select(t))))]
         for t in KEPT
     ]
 
 
 async def _bodies(house: Home) -> list[bytes]:
-    query = select(entries.c.body).order_by(entries.c.seq)
+    query = past_walls(select(entries.c.body).order_by(entries.c.seq))
     return [r.body for r in await house.scoped.spine.database.read(lambda c: c.rows(query))]
 
 

@@ -20,6 +20,7 @@ from scoped_mcp.spine.caller import Origin
 from scoped_mcp.spine.declare import Command, Effect, View, handles, operation_of
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.storage.path import entries, last_seen
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import Home
 from tests.sample import refused
 
@@ -35,7 +36,7 @@ class Undeclared(Command[Nothing]):
 
 
 async def _count(house: Home, table: Any = entries) -> int:
-    query = select(func.count()).select_from(table)
+    query = past_walls(select(func.count()).select_from(table))
     return (await house.scoped.spine.database.read(lambda conn: conn.row(query)))[0]
 
 

@@ -20,7 +20,15 @@ from scoped_mcp.layers.environments.model import (
     UseEnvironment,
 )
 from scoped_mcp.layers.environments.operations.views import require_active
-from scoped_mcp.layers.environments.store import hold, is_open, of_scope, place, place_of, restart
+from scoped_mcp.layers.environments.store import (
+    hold,
+    is_open,
+    of_scope,
+    place,
+    place_of,
+    restart,
+    shown,
+)
 from scoped_mcp.layers.environments.tables import environments
 
 __all__ = [
@@ -44,5 +52,6 @@ __all__ = [
     "place_of",
     "require_active",
     "restart",
+    "shown",
     "worker",
 ]

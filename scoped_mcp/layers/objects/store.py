@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import bindparam, select  # noqa: TID251 - versions are filtered by what a sight shows
 
@@ -15,22 +15,31 @@ from scoped_mcp.spine.ports import Sight, ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among, keys, one_of
 from scoped_mcp.storage.path import entries, version_contents, versions
+from scoped_mcp.storage.walls import past_walls, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import Executable, Select
 
     from scoped_mcp.kernel.documents import Place
     from scoped_mcp.spine.tx import ReadTx
 
 entity.bind(Object, objects)
 
-_CONTENT = (
-    select(version_contents.c.content)
-    .where(version_contents.c.id == bindparam("id"))
-    .where(version_contents.c.version == bindparam("version"))
-)
-_AS_OF = (
+
+def _version() -> Select[Any]:
+    return (
+        select(version_contents.c.content)
+        .where(version_contents.c.id == bindparam("id"))
+        .where(version_contents.c.version == bindparam("version"))
+    )
+
+
+_CONTENT = past_walls(_version())
+_SHOWN = versions_of(_version(), objects)
+_AS_OF = past_walls(
     select(versions.c.version)
     .join_from(versions, entries, entries.c.id == versions.c.entry)
     .where(versions.c.id == bindparam("id"))
@@ -38,7 +47,7 @@ _AS_OF = (
     .order_by(versions.c.version.desc())
     .limit(1)
 )
-_NAMED = (
+_NAMED = past_walls(
     everything(Object)
     .where(among(objects.c.owner))
     .where(objects.c.name == bindparam("name"))
@@ -46,7 +55,7 @@ _NAMED = (
     .where(objects.c.state == ObjectState.ACTIVE.value)
     .order_by(objects.c.id)
 )
-_FORK = (
+_FORK = past_walls(
     everything(Object)
     .where(objects.c.origin == bindparam("origin"))
     .where(objects.c.home == bindparam("home"))
@@ -74,10 +83,22 @@ def sight(tx: ReadTx, thing: Object) -> Sight:
 
 
 def at_version(tx: ReadTx, thing: Object, version: int) -> Object | None:
-    """An object as it was at a version, or None where there is no such version or no content."""
+    """An object as it was at a version, or None where there is no such version or no content.
+
+    For decisions, and for what a promotion shows to who reviews it: see `shown_at`.
+    """
+    return _at(tx, thing, version, _CONTENT)
+
+
+def shown_at(tx: ReadTx, thing: Object, version: int) -> Object | None:
+    """The same for views: a version that does not exist for the caller is not there."""
+    return _at(tx, thing, version, _SHOWN)
+
+
+def _at(tx: ReadTx, thing: Object, version: int, query: Executable) -> Object | None:
     if version == thing.version:
         return thing
-    row = tx.row(_CONTENT, {"id": tx.key(thing.id), "version": version})
+    row = tx.row(query, {"id": tx.key(thing.id), "version": version})
     if row is None or row.content is None:
         return None
     return cast("Object", entity.open_envelope(Object, row.content))
@@ -113,7 +134,7 @@ def fork_of(tx: ReadTx, origin: str, home: str) -> Object | None:
 
 def heading_at(tx: ReadTx, public_id: str, version: int) -> Heading | None:
     """What is said about a version, read without its data: in a tenth of the time."""
-    row = tx.row(_CONTENT, {"id": tx.key(public_id), "version": version})
+    row = tx.row(_SHOWN, {"id": tx.key(public_id), "version": version})
     if row is None or row.content is None:
         return None
     return Heading.model_validate_json(row.content)
@@ -144,7 +165,7 @@ def left(tx: ReadTx, limit: int) -> list[Object]:
     owners = identity.left_by(tx, objects.c.owner)
     if not owners:
         return []
-    query = everything(Object).where(one_of(objects.c.owner, owners))
+    query = past_walls(everything(Object).where(one_of(objects.c.owner, owners)))
     return tx.entities(Object, query.order_by(objects.c.id).limit(limit))
 
 

@@ -24,6 +24,7 @@ from scoped_mcp.spine.declare import Access, catalogue
 from scoped_mcp.spine.ports import decides, filters, ports
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.path import chain_heads, entries, registry
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -36,7 +37,7 @@ entity.bind(Kind, kinds)
 entity.bind(DeclaredOperation, operations)
 entity.bind(Tenant, directory)
 
-_REGISTRATION = (
+_REGISTRATION = past_walls(
     select(registry, entries.c.at, entries.c.principal)
     .join_from(registry, entries, entries.c.id == registry.c.entry)
     .where(registry.c.public_id == bindparam("public_id"))

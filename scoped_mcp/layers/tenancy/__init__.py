@@ -40,6 +40,7 @@ from scoped_mcp.layers.tenancy.store import (
     seats_inside,
     standing_of,
 )
+from scoped_mcp.layers.tenancy.store.ways import Told, ways
 from scoped_mcp.layers.tenancy.tables import memberships, scopes
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "ScopeState",
     "SetScopeState",
     "ShareObject",
+    "Told",
     "UnshareObject",
     "administered",
     "audited",
@@ -78,5 +80,6 @@ __all__ = [
     "scopes",
     "seats_inside",
     "standing_of",
+    "ways",
     "who_recovers",
 ]

@@ -19,6 +19,7 @@ from scoped_mcp.spine.declare import View
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.steps import learn_key, the_house
 from scoped_mcp.storage.path import entries, versions
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 Found = bytes | ScopedError
 """What a look finds: a digest of what would be read, or why nothing would."""
-_CHANGED = (
+_CHANGED = past_walls(
     select(entries.c.seq)
     .where(entries.c.chain == bindparam("chain"))
     .where(entries.c.seq > bindparam("since"))

@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.util import LRUCache
 
 from scoped_mcp.storage.connection import NOTHING, Plan
+from scoped_mcp.storage.postgres.dialect import DIALECT
+from scoped_mcp.storage.walls import VERSIONS_OF, WALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from psycopg import Connection, Cursor, Pipeline
     from sqlalchemy import Executable, Insert
 
+    from scoped_mcp.storage.connection import KeysOf
+
 Raw = "Connection[tuple[Any, ...]]"
-DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
+_SETTING = "set_config(%s, %s, true)"
 _NUMBER = "SELECT nextval('entry_numbers')"
 
 
-_compiled: Any = LRUCache(1_000)
+_compiled: dict[object, Any] = {}
 _shapes: WeakKeyDictionary[Any, Plan] = WeakKeyDictionary()
 _plans: WeakKeyDictionary[Any, dict[tuple[str, ...], Plan]] = WeakKeyDictionary()
 
@@ -54,6 +57,8 @@ class PostgresConn:
         self.now: datetime | None = now
         self.alone = alone
         self._number = number
+        self._keys_of: KeysOf | None = None
+        self._told: set[str] = set()
 
     def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
@@ -105,6 +110,15 @@ class PostgresConn:
         while True:
             yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])
 
+    def seen_by(self, keys: KeysOf) -> None:
+        """Walls are told when a statement first meets one."""
+        self._keys_of = keys
+        self._told.clear()
+
+    def forget(self) -> None:
+        """Tell them again when it next does."""
+        self._told.clear()
+
     def savepoint(self, name: str) -> None:
         """Mark where `rollback` may return to."""
         self._raw.execute(f"SAVEPOINT {name}".encode())
@@ -117,42 +131,42 @@ class PostgresConn:
         """Undo what was done since the mark, and forget it."""
         self._raw.execute(f"ROLLBACK TO SAVEPOINT {name}".encode())
         self._raw.execute(f"RELEASE SAVEPOINT {name}".encode())
+        self._told.clear()  # what was told since is undone, too
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
         plans = _plans.get(statement)
         if plans is None:
             _plans[statement] = {}
             plan, spelt, parameters = _at_first_sight(statement, values)
+            self._at_walls(plan)
             return plan, self._raw.execute(spelt, parameters)
         names = tuple(values)
         if names not in plans:
             plans[names] = _compile(statement, names)
         plan = plans[names]
         sql: Any = plan.sql  # psycopg takes only what is spelt in the code; the compiler spelt this
+        self._at_walls(plan)
         return plan, self._raw.execute(sql, plan.parameters(values))
 
+    def _at_walls(self, plan: Plan) -> None:
+        if not plan.asks <= self._told:
+            self._tell(plan.asks - self._told)
 
-def _at_first_sight(
-    statement: Any,  # noqa: ANN401 - any statement
-    values: Mapping[str, Any],
-) -> tuple[Plan, Any, list[Any]]:
-    """As SQLAlchemy's own connections do: compiled once for all statements of the same shape.
+    def _tell(self, names: Iterable[str]) -> None:
+        """Tell the walls in a statement's way what they ask for.
 
-    A query that is built anew for every call — a list's, with its filters — is seen but once.
-    """
-    compiled, extracted, collected, _ = statement._compile_w_cache(  # noqa: SLF001 - see above
-        DIALECT, compiled_cache=_compiled, column_keys=sorted(values)
-    )
-    known = compiled.construct_params(
-        values, extracted_parameters=extracted, escape_names=False, _collected_params=collected
-    )
-    spelt = compiled._process_parameters_for_postcompile(known)  # noqa: SLF001 - see above
-    plan = _shapes.get(compiled)
-    if plan is None:
-        returns = bool(getattr(compiled, "effective_returning", None))
-        plan = _shapes[compiled] = Plan(spelt.statement, (), NOTHING, returns)
-    parameters = [spelt.parameters[name] for name in spelt.positiontup or ()]
-    return plan, spelt.statement, parameters
+        INVARIANT: what is asked to work the keys out looks past walls, or it would ask itself.
+        """
+        told: list[str] = []
+        for name in sorted(names):
+            keys = None if self._keys_of is None else self._keys_of(name)
+            if keys is not None:
+                value = ",".join(map(str, keys))
+                told += [f"scoped.{name}", value and f"{{{value}}}"]
+                self._told.add(name)
+        if told:
+            settings = ", ".join([_SETTING] * (len(told) // 2))
+            self._raw.execute(f"SELECT {settings}".encode(), told)
 
 
 def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement
@@ -162,3 +176,34 @@ def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - 
         message = "a list that differs from call to call is for `storage.among`"
         raise TypeError(message)
     return plan
+
+
+def _at_first_sight(
+    statement: Any,  # noqa: ANN401 - any statement
+    values: Mapping[str, Any],
+) -> tuple[Plan, Any, list[Any]]:
+    """As SQLAlchemy's own connections do: compiled once for all statements of the same shape.
+
+    A query that is built anew for every call — a list's, with its filters — is seen but once.
+    INVARIANT: statements that look past walls are no shape of those that meet them.
+    """
+    options = statement.get_execution_options()
+    cache = _compiled.setdefault((options.get(WALLS), options.get(VERSIONS_OF)), LRUCache(500))
+    compiled, extracted, collected, _ = statement._compile_w_cache(  # noqa: SLF001 - see above
+        DIALECT, compiled_cache=cache, column_keys=sorted(values)
+    )
+    known = compiled.construct_params(
+        values, extracted_parameters=extracted, escape_names=False, _collected_params=collected
+    )
+    spelt = compiled._process_parameters_for_postcompile(known)  # noqa: SLF001 - see above
+    plan = _shapes.get(compiled)
+    if plan is None:
+        plan = _shapes[compiled] = Plan(
+            spelt.statement,
+            (),
+            NOTHING,
+            returns=bool(getattr(compiled, "effective_returning", None)),
+            asks=compiled.asks,
+        )
+    parameters = [spelt.parameters[name] for name in spelt.positiontup or ()]
+    return plan, spelt.statement, parameters

@@ -36,6 +36,7 @@ from scoped_mcp.storage.postgres.connection import PostgresConn, settle
 from scoped_mcp.storage.postgres.ear import Ear
 from scoped_mcp.storage.postgres.roles import act_as_app
 from scoped_mcp.storage.postgres.schema import Presence, require_current
+from scoped_mcp.storage.postgres.walls import ENTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +57,10 @@ _STOPPED = "an operation raised StopIteration"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _ORDER = (
-    "SELECT clock_timestamp(), nextval('entry_numbers'), pg_current_xact_id()::text,"
-    " (SELECT version_num FROM alembic_version)"
+    "SELECT clock_timestamp(), nextval('entry_numbers'), pg_current_xact_id()::text,"  # noqa: S608 - all ours
+    " (SELECT version_num FROM alembic_version), " + ENTER
 )
-_NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version)"
+_NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version), " + ENTER  # noqa: S608 - all ours
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
 _LIFE = "SELECT stats_reset::text FROM pg_stat_wal"  # kept through a restart, not through a crash
 
@@ -253,7 +254,7 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as pipeline:
                     order = self._order(raw, beside=work.beside)
-                    now, number, transaction, revision = cast("Any", order.fetchone())
+                    now, number, transaction, revision, _ = cast("Any", order.fetchone())
                     require_current(revision)
                     conn = PostgresConn(
                         raw, pipeline, now=now, alone=not work.beside, number=number
@@ -318,7 +319,7 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as pipeline:
                     raw.execute(_LOOK)
-                    now, revision = raw.execute(_NOW).fetchone()
+                    now, revision, _ = raw.execute(_NOW).fetchone()
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
                     pipeline.sync()

@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import revisions
-from scoped_mcp.storage.postgres import guards, roles, soundness, trouble
+from scoped_mcp.storage.postgres import guards, roles, soundness, trouble, walls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -205,6 +205,7 @@ def _move(
     now = _revision(raw, address)
     if now is not None:
         revisions.require_readable(now, _number(raw))
+    walls.drop(raw, address.schema)
     guards.drop(raw, address.schema)
     config = revisions.config()
     config.attributes["connection"] = connection
@@ -215,7 +216,9 @@ def _move(
     number = sql.Literal(str(revisions.number()))
     raw.execute(sql.SQL("COMMENT ON TABLE alembic_version IS {}").format(number))
     guards.make(connection, raw)
-    roles.grant(raw, address.schema, inspect(connection).get_table_names())
+    tables = inspect(connection).get_table_names()
+    roles.grant(raw, address.schema, tables)
+    walls.make(raw, tables)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,9 @@ JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = %(place)s AND NOT t.
     "rule": """
 SELECT r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r
 JOIN pg_class c ON c.oid = r.ev_class WHERE c.relnamespace = %(place)s""",
+    "view": """
+SELECT relname, pg_get_viewdef(oid) FROM pg_class
+WHERE relnamespace = %(place)s AND relkind IN ('v', 'm')""",
     "policy": """
 SELECT c.relname || '.' || p.polname, concat_ws(' ', p.polcmd, p.polpermissive,
   p.polroles::regrole[], pg_get_expr(p.polqual, p.polrelid),

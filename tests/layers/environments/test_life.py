@@ -11,6 +11,7 @@ from sqlalchemy import select
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.layers.environments import worker
 from scoped_mcp.storage.path import entries
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import Home
 from tests.layers.environments.conftest import DAY, ids, invite, me, note, spawn
 from tests.promises import promise
@@ -283,7 +284,7 @@ class TestDiscarding:
         many = [{"type": "note", "data": {"n": n}} for n in range(50)]
         await alice.call("object.create_many", {"objects": many, "environment": here})
         await alice.call("environment.discard", {"id": here})
-        newest = select(entries.c.body).order_by(entries.c.seq.desc()).limit(1)
+        newest = past_walls(select(entries.c.body).order_by(entries.c.seq.desc()).limit(1))
         row = await house.scoped.spine.database.read(lambda conn: conn.row(newest))
         assert row is not None
         assert row.body.count(b'"urn"') == 1

@@ -16,9 +16,10 @@ from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.storage.path import entries, versions
+from scoped_mcp.storage.walls import anything, past_walls, told, wall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Select
 
@@ -29,7 +30,7 @@ _FOLLOWING = ("follow", "look", "unfollow", "sweep", "end", "subscribe", "unsubs
 READING = tuple(f"audit.{name}" for name in ("list", "get", *_FOLLOWING))
 """What is about reading the trail: left out unless it is asked for (ruling 50)."""
 _ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
-_POSITION = select(entries.c.id).where(entries.c.public_id == bindparam("public_id"))
+_POSITION = past_walls(select(entries.c.id).where(entries.c.public_id == bindparam("public_id")))
 
 
 def sees_all(tx: ReadTx) -> bool:
@@ -81,7 +82,7 @@ def page(tx: ReadTx, cmd: ListEntries, before: str | None) -> Sequence[Any]:
 
 def matching(tx: ReadTx, cmd: ListEntries) -> Select[Any]:
     """The entries that the caller sees, of those that it asks for."""
-    found = select(entries).where(visible(tx))
+    found = past_walls(select(entries).where(visible(tx)), but=[entries.name])
     if cmd.about is not None:
         found = found.where(_about(tx, cmd.about))
     if cmd.principal is not None:
@@ -114,4 +115,36 @@ def _decide(tx: ReadTx, public_id: str) -> Access:
     return Access.NONE if find(tx, public_id) is None else Access.READ
 
 
+wall(
+    entries,
+    or_(
+        anything("everything"),
+        told(entries.c.session, "session"),
+        told(entries.c.principal, "answers"),
+        told(entries.c.owner, "owners"),
+        told(entries.c.scope, "audited"),
+    ),
+)
+
+
+def _unless_pinned(keys: Callable[[ReadTx], Iterable[int]]) -> Callable[[ReadTx], Iterable[int]]:
+    return lambda tx: () if tx.caller.environment is not None else keys(tx)
+
+
+def _audited(tx: ReadTx) -> set[int]:
+    return {*tenancy.audited(tx), *(row.scope for row in tx.rows(cast("Any", ports.owned)(tx)))}
+
+
+def _session(tx: ReadTx) -> tuple[int, ...]:
+    key = tx.caller.session_key
+    return () if key is None or tx.caller.environment is None else (key,)
+
+
+ports.keys["everything"] = _unless_pinned(lambda tx: (1,) if sees_all(tx) else ())
+ports.keys["session"] = _session
+ports.keys["answers"] = _unless_pinned(
+    lambda tx: (tx.caller.key, *identity.answered_for(tx, tx.caller.principal))
+)
+ports.keys["owners"] = _unless_pinned(ports.keys["mine"])
+ports.keys["audited"] = _unless_pinned(_audited)
 ports.decide_id[EntryId] = _decide

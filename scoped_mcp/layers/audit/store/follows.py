@@ -17,6 +17,7 @@ from scoped_mcp.layers.audit.store.entries import matching, sees_all
 from scoped_mcp.layers.audit.tables import follows
 from scoped_mcp.spine.trace import CHAIN
 from scoped_mcp.storage.path import chain_heads, entries
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
 
 SEEN_EVERY = timedelta(minutes=1)
-_OPEN = select(
-    follows, entries.c.public_id, entries.c.seq, entries.c.session, entries.c.principal
-).join_from(follows, entries, entries.c.id == follows.c.entry)
+_OPEN = past_walls(
+    select(
+        follows, entries.c.public_id, entries.c.seq, entries.c.session, entries.c.principal
+    ).join_from(follows, entries, entries.c.id == follows.c.entry)
+)
 _ONE = _OPEN.where(entries.c.public_id == bindparam("public_id"))
 _HELD = _ONE.with_for_update(of=follows)
-_MINE = select(func.count()).select_from(
-    _OPEN.where(entries.c.session == bindparam("session")).subquery()
+_MINE = past_walls(
+    select(func.count()).select_from(
+        _OPEN.where(entries.c.session == bindparam("session")).subquery()
+    )
 )
 _MAKE = insert(follows)
 _SHOWN = (
@@ -48,7 +53,7 @@ _CLEAR = (
 )
 _END = delete(follows).where(follows.c.entry == bindparam("of"))
 _HEAD = select(chain_heads.c.seq).where(chain_heads.c.chain == CHAIN)
-_POSITION = select(entries.c.seq).where(entries.c.public_id == bindparam("public_id"))
+_POSITION = past_walls(select(entries.c.seq).where(entries.c.public_id == bindparam("public_id")))
 
 
 def open_follows(tx: ReadTx) -> int:

@@ -20,6 +20,7 @@ from scoped_mcp.kernel.errors import InvalidError, Outcome
 from scoped_mcp.kernel.ids import parse_urn
 from scoped_mcp.spine import entity, trace
 from scoped_mcp.storage.path import chain_heads, entries, registry, version_contents, versions
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +32,14 @@ ERASES = "object.erase"
 """The one operation whose entries explain why content is gone (ruling 49)."""
 EPOCH = "house.begin_epoch"
 """The operation whose entry names the head that a restored copy goes on from."""
-_ENTRIES = (
+_ENTRIES = past_walls(
     select(entries)
     .where(entries.c.chain == trace.CHAIN, entries.c.seq > bindparam("after"))
     .order_by(entries.c.seq)
     .limit(CHUNK)
 )
 _KEY = select(registry.c.id).where(registry.c.public_id == bindparam("public_id"))
-_CHANGED = (
+_CHANGED = past_walls(
     select(
         versions,
         registry.c.urn,
@@ -55,7 +56,7 @@ _CHANGED = (
     )
     .where(versions.c.entry == bindparam("entry"))
 )
-_REGISTERED = (
+_REGISTERED = past_walls(
     select(registry, entries.c.seq)
     .join_from(registry, entries, entries.c.id == registry.c.entry, isouter=True)
     .where(registry.c.id > bindparam("after"))
@@ -63,7 +64,7 @@ _REGISTERED = (
     .limit(CHUNK)
 )
 _EARLIER = versions.alias()
-_NEWEST = (
+_NEWEST = past_walls(
     select(
         versions.c.version,
         versions.c.entry,
@@ -86,11 +87,17 @@ _NEWEST = (
     .order_by(versions.c.version.desc())
     .limit(1)
 )
-_ERASURE = select(entries.c.operation).where(entries.c.id == bindparam("id"))
-_NAME = select(entries.c.public_id).where(
-    entries.c.chain == trace.CHAIN, entries.c.seq == bindparam("seq")
+_COUNTS = [
+    past_walls(select(func.count().label("n")).select_from(table))
+    for table in (version_contents, versions)
+]
+_ERASURE = past_walls(select(entries.c.operation).where(entries.c.id == bindparam("id")))
+_NAME = past_walls(
+    select(entries.c.public_id).where(
+        entries.c.chain == trace.CHAIN, entries.c.seq == bindparam("seq")
+    )
 )
-_BESIDE = (
+_BESIDE = past_walls(
     select(entries.c.public_id, entries.c.seq)
     .where(entries.c.chain != trace.CHAIN, entries.c.seq > bindparam("after"))
     .order_by(entries.c.seq)
@@ -101,7 +108,7 @@ _BESIDE = (
 @cache
 def _state_of(table: Table) -> Select[Any]:
     """The query for one row of a kind's table, made once: there are as many rows as things."""
-    return select(table).where(table.c.id == bindparam("id"))
+    return past_walls(select(table).where(table.c.id == bindparam("id")))
 
 
 class Finding(Exception):  # noqa: N818 - it is found, not raised at callers
@@ -274,8 +281,7 @@ class _Verifier:
 
     def accounted(self) -> None:
         """3: no version, content or state row beyond what entries and registry account for."""
-        contents = self.one(select(func.count().label("n")).select_from(version_contents)).n
-        total = self.one(select(func.count().label("n")).select_from(versions)).n
+        contents, total = (self.one(count).n for count in _COUNTS)
         if total != self.counted.versions or contents != total:
             raise Finding(0, "state", "there are versions that no entry accounts for")
         for bound in entity.kinds():
@@ -284,7 +290,7 @@ class _Verifier:
                 .join_from(bound.table, registry, registry.c.id == bound.table.c.id, isouter=True)
                 .where(registry.c.id.is_(None) | (registry.c.kind != bound.kind.KIND))
             )
-            if self.one(orphan) is not None:
+            if self.one(past_walls(orphan)) is not None:
                 raise Finding(0, "state", f"a {bound.kind.KIND} stands without its registration")
 
     def head(self, seq: int) -> None:

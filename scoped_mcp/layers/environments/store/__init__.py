@@ -22,6 +22,7 @@ from scoped_mcp.layers.environments.store.facts import (
     until_used,
     use,
 )
+from scoped_mcp.layers.environments.store.walls import shown
 
 __all__ = [
     "count",
@@ -39,6 +40,7 @@ __all__ = [
     "place_of",
     "renew",
     "restart",
+    "shown",
     "size",
     "state",
     "template_named",

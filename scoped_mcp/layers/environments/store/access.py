@@ -312,3 +312,10 @@ ports.environment = _environment
 ports.isolation = _isolation
 ports.conceals = conceals
 ports.expired.append(_ran_out)
+ports.keys["administers"] = tenancy.administered
+ports.keys["sees"] = lambda tx: [
+    row.id for row in tx.rows(select(scopes.c.id).where(seen(tx, Scope)))
+]
+ports.keys["free"] = lambda tx: (1,) if tx.caller.environment is None else ()
+ports.keys["pinned"] = lambda tx: filter(None, [_pinned_here(tx)])
+ports.keys["imports"] = lambda tx: _imports_here(tx) if tx.caller.environment else ()

@@ -24,6 +24,7 @@ from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among, keys, one_of
 from scoped_mcp.storage.path import last_seen, sizes
 from scoped_mcp.storage.types import upsert
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,18 +52,20 @@ _NAMED = (
     .where(environments.c.state != EnvironmentState.DISCARDED.value)
     .order_by(environments.c.id)
 )
-_IMPORT = (
+_IMPORT = past_walls(
     everything(Import)
     .where(imports.c.environment == bindparam("environment"))
     .where(imports.c.object == bindparam("object"))
 )
-_IMPORTS = (
+_IMPORTS = past_walls(
     everything(Import)
     .where(imports.c.environment == bindparam("environment"))
     .where(imports.c.active == 1)
     .order_by(imports.c.id)
 )
-_INSIDE = everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
+_INSIDE = past_walls(
+    everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
+)
 _LIVE_INSIDE = _INSIDE.where(objects.c.state == ObjectState.ACTIVE.value)
 _OVERDUE = (
     everything(Environment)
@@ -77,7 +80,7 @@ _RAN_OUT = (
     .where(last_seen.c.until > bindparam("since"))
     .where(last_seen.c.until <= bindparam("now"))
 )
-_TEMPLATE_NAMED = (
+_TEMPLATE_NAMED = past_walls(
     everything(Template)
     .where(among(templates.c.owner))
     .where(templates.c.name == bindparam("name"))
@@ -232,7 +235,7 @@ def left(tx: ReadTx, kind: type[Environment | Template], limit: int) -> list[Any
     owners = identity.left_by(tx, table.c.owner)
     if not owners:
         return []
-    query = everything(kind).where(one_of(table.c.owner, owners))
+    query = past_walls(everything(kind).where(one_of(table.c.owner, owners)))
     return tx.entities(kind, query.order_by(table.c.id).limit(limit))
 
 

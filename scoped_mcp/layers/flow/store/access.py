@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_, or_, select  # noqa: TID251 - filters are made here
+from sqlalchemy import ColumnElement, and_, exists, or_, select  # noqa: TID251 - filters are made here
 
 from scoped_mcp.layers import environments, identity, tenancy
 from scoped_mcp.layers.environments import Environment
@@ -21,8 +21,9 @@ from scoped_mcp.layers.flow.tables import channels, pipelines, placements, promo
 from scoped_mcp.layers.objects import Object, objects
 from scoped_mcp.layers.tenancy import Role, Scope
 from scoped_mcp.spine.declare import Access
-from scoped_mcp.spine.ports import decides, filters, pins, seen
+from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
 from scoped_mcp.spine.query import everything
+from scoped_mcp.storage.walls import anything, told, wall
 
 if TYPE_CHECKING:
     from scoped_mcp.kernel.ids import PrincipalId
@@ -147,6 +148,29 @@ def placements_seen(tx: ReadTx) -> ColumnElement[bool]:
     return and_(places, placements.c.object.in_(things))
 
 
+wall(
+    promotions,
+    and_(
+        or_(anything("free"), told(promotions.c.environment, "pinned")),
+        or_(
+            told(promotions.c.requester, "mine"),
+            told(promotions.c.scope, "governs"),
+            told(promotions.c.channel, "reviews"),
+            exists(
+                select(environments.environments.c.id)
+                .where(environments.environments.c.id == promotions.c.environment)
+                .where(environments.shown())
+            ),
+            and_(
+                promotions.c.state.in_([state.value for state in sorted(PUBLIC)]),
+                told(promotions.c.scope, "reads"),
+            ),
+        ),
+    ),
+    kind=Promotion.KIND,
+)
+
+
 @decides(Promotion)
 def promotion(tx: ReadTx, one: Promotion) -> Access:
     """OWNER for who asked, ADMIN for admins of the scope itself; READ for its reviewers.
@@ -167,8 +191,7 @@ def promotion(tx: ReadTx, one: Promotion) -> Access:
 @filters(Promotion)
 def promotions_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    where = tenancy.standing_of(tx, tx.caller.principal)
-    own = sorted(k for k, role in where.roles.items() if role in {Role.ADMIN, Role.OWNER})
+    own = _governed(tx)
     inside = select(environments.environments.c.id).where(seen(tx, Environment))
     if tx.caller.environment is not None:
         inside = inside.where(environments.environments.c.id == tx.key(tx.caller.environment))
@@ -182,6 +205,11 @@ def promotions_seen(tx: ReadTx) -> ColumnElement[bool]:
             promotions.c.scope.in_(sorted(_members(tx))),
         ),
     )
+
+
+def _governed(tx: ReadTx) -> list[int]:
+    roles = tenancy.standing_of(tx, tx.caller.principal).roles
+    return sorted(k for k, role in roles.items() if role in {Role.ADMIN, Role.OWNER})
 
 
 def _mine(tx: ReadTx) -> tuple[int, ...]:
@@ -213,3 +241,7 @@ def _ends(tx: ReadTx) -> list[int]:
     one = tx.peek(Environment, tx.caller.environment or "")
     template = None if one is None or one.template is None else tx.key(one.template)
     return [key for key in (_pinned(tx), template) if key]
+
+
+ports.keys["governs"] = _governed
+ports.keys["reviews"] = reviewable

@@ -28,6 +28,7 @@ from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 from scoped_mcp.storage.path import entries, version_contents
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,25 +62,25 @@ _PLACEMENT = (
     .where(placements.c.pipeline == bindparam("pipeline"))
 )
 _PLACEMENTS = everything(Placement).where(placements.c.object == bindparam("object"))
-_CONTENT = (
+_CONTENT = past_walls(
     select(version_contents.c.content)
     .where(version_contents.c.id == bindparam("id"))
     .where(version_contents.c.version == bindparam("version"))
 )
-_DUE = (
+_DUE = past_walls(
     everything(Promotion)
     .where(_PENDING)
     .where(promotions.c.expires_at <= bindparam("now"))
     .order_by(promotions.c.expires_at)
     .limit(bindparam("limit"))
 )
-_FROM = (
+_FROM = past_walls(
     select(promotions.c.id)
     .where(promotions.c.environment == bindparam("environment"))
     .where(promotions.c.expires_at > bindparam("now"))
     .where(_PENDING)
 )
-_AWAITING = (
+_AWAITING = past_walls(
     everything(Promotion)
     .where(among(promotions.c.channel))
     .where(promotions.c.expires_at > bindparam("now"))
@@ -87,14 +88,16 @@ _AWAITING = (
     .order_by(promotions.c.id)
     .limit(bindparam("limit"))
 )
-_THINGS = select(objects.c.id, objects.c.version, objects.c.state).where(among(objects.c.id))
-_COPIES = (
+_THINGS = past_walls(
+    select(objects.c.id, objects.c.version, objects.c.state).where(among(objects.c.id))
+)
+_COPIES = past_walls(
     select(objects.c.original)
     .where(among(objects.c.original))
     .where(objects.c.owner == bindparam("scope"))
     .where(objects.c.state == ObjectState.ACTIVE.value)
 )
-_LAST_READ = (
+_LAST_READ = past_walls(
     select(entries.c.body)
     .where(entries.c.principal == bindparam("principal"))
     .where(entries.c.target == bindparam("target"))

@@ -15,6 +15,7 @@ from scoped_mcp.layers.objects import Object, ObjectState, at_version
 from scoped_mcp.spine.query import everything
 from scoped_mcp.spine.work import Work
 from scoped_mcp.storage.path import entries, versions
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
     from scoped_mcp.spine.work import Prepared
 
-_DIGEST = (
+_DIGEST = past_walls(
     select(versions.c.digest)
     .where(versions.c.id == bindparam("id"))
     .where(versions.c.version == bindparam("version"))
 )
-_COPY = (
+_COPY = past_walls(
     everything(Object)
     .where(objects.objects.c.original == bindparam("original"))
     .where(objects.objects.c.owner == bindparam("scope"))
@@ -39,7 +40,7 @@ _COPY = (
     .order_by(objects.objects.c.id)
     .limit(1)
 )
-_WRITERS = (
+_WRITERS = past_walls(
     select(entries.c.principal)
     .distinct()
     .join_from(versions, entries, entries.c.id == versions.c.entry)

@@ -102,7 +102,7 @@ def get(cmd: GetObject, tx: ReadTx) -> ObjectView:
             version = max((v for v in sight.pinned if v <= version), default=None)
     if version is None or not sight.shows(version):
         raise absent(cmd.id)
-    found = store.at_version(tx, thing, version)
+    found = store.shown_at(tx, thing, version)
     if found is None:
         raise absent(cmd.id)
     return at(tx, thing, found, full=cmd.detail == "full")

@@ -54,7 +54,7 @@ def newest(tx: ReadTx, thing: Object, sight: Sight) -> Object:
         NotFoundError: none does.
     """
     if sight.access >= Access.READ:
-        found = store.at_version(tx, thing, sight.newest(thing.version))
+        found = store.shown_at(tx, thing, sight.newest(thing.version))
         if found is not None:
             return found
     raise absent(thing.id)

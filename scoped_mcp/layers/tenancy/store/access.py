@@ -24,6 +24,7 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeState,
 )
 from scoped_mcp.layers.tenancy.store import facts, heirs
+from scoped_mcp.layers.tenancy.store.ways import Known, ways
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
@@ -152,28 +153,29 @@ def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
     """The same as a filter: owned, offered, or shown where the caller stands."""
     where = standing_of(tx, tx.caller.principal)
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    there = objects.c.state == ObjectState.ACTIVE.value
-    outside = objects.c.home.is_(None)
-    seen = [and_(objects.c.owner == owner, outside) for owner in mine]
-    seen.append(and_(there, outside, objects.c.transfer_to == tx.caller.key))
-    readable = sorted(where.direct | where.above)
-    if readable:
-        shown = select(projections.c.object).where(
-            one_of(projections.c.scope, readable),
-            projections.c.state == Place.ACTIVE.value,
-        )
-        seen.append(and_(there, outside, objects.c.id.in_(shown)))
-        seen.append(and_(there, outside, one_of(objects.c.owner, readable)))
-    return (*seen, *_inside(tx, or_(there, objects.c.owner.in_(mine))))
+    keys = Known(tx.caller.key, mine, sorted(where.direct | where.above), _inside(tx))
+    return tuple(ways(keys))
 
 
-def _inside(tx: ReadTx, seen: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+def _inside(tx: ReadTx) -> list[ColumnElement[bool]]:
     """What lives in environments: each a way of its own, where they are few."""
-    insides = cast("Any", ports.insides)(tx)
-    homes = tx.rows(insides.limit(FEW + 1))
+    homes = _few_homes(tx)
     if len(homes) > FEW:
-        return [and_(objects.c.home.in_(insides), seen)]
-    return [and_(objects.c.home == row.scope, seen) for row in homes]
+        return [objects.c.home.in_(cast("Any", ports.insides)(tx))]
+    return [objects.c.home == home for home in homes]
+
+
+def _few_homes(tx: ReadTx) -> list[int]:
+    """The isolation scopes that are open to the caller; of many, only some."""
+    insides = cast("Any", ports.insides)(tx)
+    return tx.memo("homes", lambda: [row.scope for row in tx.rows(insides.limit(FEW + 1))])
+
+
+def _homes(tx: ReadTx) -> list[int]:
+    few = _few_homes(tx)
+    if len(few) <= FEW:
+        return few
+    return [row.scope for row in tx.rows(cast("Any", ports.insides)(tx))]
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -325,10 +327,19 @@ def reasons(tx: ReadTx, thing: Object, principal: str) -> list[tuple[str, Access
     return found
 
 
+def _reads(tx: ReadTx) -> frozenset[int]:
+    where = standing_of(tx, tx.caller.principal)
+    return where.direct | where.above
+
+
 def _ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
     return identity.ran_out(tx, since, until) or facts.ran_out(tx, since, until)
 
 
+ports.keys["me"] = lambda tx: (tx.caller.key,)
+ports.keys["mine"] = lambda tx: (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
+ports.keys["reads"] = _reads
+ports.keys["homes"] = _homes
 ports.sights = _sights
 ports.shown_in = _shown_in
 ports.within = _within
