@@ -37,8 +37,9 @@ JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = %(place)s""",
 SELECT t.tgname, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled) FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = %(place)s AND NOT t.tgisinternal""",
     "rule": """
-SELECT r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r
-JOIN pg_class c ON c.oid = r.ev_class WHERE c.relnamespace = %(place)s""",
+SELECT c.relname || '.' || r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r
+JOIN pg_class c ON c.oid = r.ev_class
+WHERE c.relnamespace = %(place)s AND r.rulename <> '_RETURN'""",
     "view": """
 SELECT relname, pg_get_viewdef(oid) FROM pg_class
 WHERE relnamespace = %(place)s AND relkind IN ('v', 'm')""",
