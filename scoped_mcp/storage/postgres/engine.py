@@ -264,7 +264,7 @@ class PostgresDatabase:
                     ended = raw.execute("COMMIT")
                     pipeline.sync()
             except BaseException as error:
-                _abandon(raw)
+                _abandon(raw, error)
                 if committing and trouble.is_lost(error):
                     life = self._lives.get(raw)
                     raise _CommitLostError(transaction, life, value, error) from error
@@ -322,9 +322,11 @@ class PostgresDatabase:
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
                     pipeline.sync()
-                    return value
-            finally:
-                _abandon(raw)
+            except BaseException as error:
+                _abandon(raw, error)
+                raise
+            _abandon(raw)
+            return value
 
     def _configure(self, raw: Connection[Any]) -> None:
         """Each says for as long as it lives that somebody has the schema open."""
@@ -339,14 +341,19 @@ class PostgresDatabase:
             raise
 
 
-def _abandon(raw: Connection[Any]) -> None:
-    """End what is not committed; a broken connection ended it by itself."""
-    if raw.closed:
-        return
-    try:
-        raw.execute("ROLLBACK")
-    except psycopg.Error:
+def _abandon(raw: Connection[Any], error: BaseException | None = None) -> None:
+    """End what is not committed; a broken connection ended it by itself.
+
+    Where a statement failed, those sent behind it were never looked at, and psycopg supposes that
+    some of them are prepared: it would call a connection's statements by names that are nobody's.
+    """
+    if isinstance(error, psycopg.Error):
         raw.close()
+    elif not raw.closed:
+        try:
+            raw.execute("ROLLBACK")
+        except psycopg.Error:
+            raw.close()
 
 
 def _closing() -> InternalError:
