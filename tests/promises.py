@@ -131,6 +131,7 @@ slow.moved             what was prepared of other versions counts for nothing
 slow.budget            preparing beyond its budget is refused, names the limit, and stores nothing
 slow.ended             who leaves ends its work; a killed process is replaced; closing ends all
 slow.diffs             two documents of any size are compared as deep as two small ones
+slow.statements        a statement that takes too long is ended; nothing of its work is stored
 == ruling 18
 last_seen              last use is written once a minute, without version or trace
 == ruling 19

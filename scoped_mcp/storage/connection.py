@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Dialect, Executable, Insert
 
+    from scoped_mcp.storage.driver import Patience
+
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -138,9 +140,10 @@ class SQLiteConn:
     now: datetime | None = None
     alone = True
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, patience: Patience | None = None) -> None:
         self._connection = connection
         self._raw = cast("Any", connection.connection.driver_connection)
+        self._patience = patience
 
     def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
@@ -209,6 +212,8 @@ class SQLiteConn:
 
     def _plan(self, statement: Any, values: Mapping[str, Any]) -> Plan | None:  # noqa: ANN401 - any statement
         """The plan of a statement seen before; a first sight leaves it to SQLAlchemy."""
+        if self._patience is not None:
+            self._patience.begin()
         seen = _seen.get(statement)
         if seen is None:
             _seen[statement] = _Seen()

@@ -7,7 +7,9 @@ connections write and checkpoint; `pysqlite3` bundles a newer one and is used wh
 from __future__ import annotations
 
 import importlib
+import math
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -77,6 +79,25 @@ def connect(path: Path, *, reader: bool = False) -> Raw:
     return raw
 
 
+STATEMENT_SECONDS = 60.0
+_LOOK_EVERY = 200_000  # steps of SQLite's machine between two looks at the clock: some milliseconds
+
+
+class Patience:
+    """Ends a statement that runs for too long: others wait for its thread (ruling 17)."""
+
+    def __init__(self) -> None:
+        self._until = math.inf
+
+    def begin(self) -> None:
+        """A statement begins."""
+        self._until = time.monotonic() + STATEMENT_SECONDS
+
+    def guard(self, raw: Raw) -> None:
+        """Look at the clock while statements of this connection run."""
+        raw.set_progress_handler(lambda: time.monotonic() > self._until, _LOOK_EVERY)
+
+
 def confine(raw: Raw) -> None:
     """Allow what operations need and nothing else (ruling 62): no DDL, no ATTACH, no pragmas."""
     raw.set_authorizer(_authorise)
@@ -118,7 +139,18 @@ def is_full(error: BaseException) -> bool:
     return "full" in str(error).lower()
 
 
-def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one answer a trouble
+_TROUBLES = {
+    ("full",): "the disk is full; nothing was stored",
+    ("readonly", "read-only"): "the database file is read-only; nothing was stored",
+    ("interrupted",): "the database took too long; nothing was stored",
+    ("disk i/o",): "the disk did not take or give the data; nothing was stored",
+    ("unable to open",): "the database file cannot be opened; nothing was stored",
+    ("malformed", "not a database"): "the database file is damaged or was replaced",
+}
+"""What is in the driver's words, and what we say of it."""
+
+
+def translate(error: BaseException) -> BaseException:
     """The driver's words in ours; every other error as it is."""
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error
     if not isinstance(cause, dbapi.Error):
@@ -128,19 +160,10 @@ def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - one ans
     if isinstance(cause, dbapi.IntegrityError):  # its text holds names of columns; again is no help
         return _internal("the database refused; nothing was stored", error, retry=False)
     text = str(cause).lower()
-    if "full" in text:
-        return _internal("the disk is full; nothing was stored", error)
-    if "readonly" in text or "read-only" in text:
-        return _internal("the database file is read-only; nothing was stored", error)
     if is_busy(cause):
         return _internal("another process kept the database busy; nothing was stored", error)
-    if "disk i/o" in text:
-        return _internal("the disk did not take or give the data; nothing was stored", error)
-    if "unable to open" in text:
-        return _internal("the database file cannot be opened; nothing was stored", error)
-    if "malformed" in text or "not a database" in text:
-        return _internal("the database file is damaged or was replaced", error)
-    return _internal("the database refused; nothing was stored", error)
+    found = (message for words, message in _TROUBLES.items() if any(w in text for w in words))
+    return _internal(next(found, "the database refused; nothing was stored"), error)
 
 
 def _internal(message: str, cause: BaseException, *, retry: bool = True) -> InternalError:

@@ -99,6 +99,7 @@ class _Link:
         self._thread = _Thread(lambda: driver.connect(path, reader=reader), 64)
         self._thread._thread.daemon = True  # noqa: SLF001 - a forgotten close must not hang exit
         self._reader = reader
+        self.patience = driver.Patience()
         self.raw: driver.Raw | None = None
         self.connection: Connection | None = None
         self._engine: Engine | None = None
@@ -126,6 +127,7 @@ class _Link:
         self.connection = self._engine.connect()
         if not self._reader:
             raw.execute("PRAGMA busy_timeout = 0")  # see `_take_turn`
+        self.patience.guard(raw)
         driver.confine(raw)
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -288,7 +290,7 @@ class SQLiteDatabase:
         except (ScopedError, *_TROUBLE) as error:  # busy, another schema or file
             self._abandon()
             raise _NotBegunError(error) from error
-        conn = SQLiteConn(self._connection(self._writer))
+        conn = SQLiteConn(self._connection(self._writer), self._writer.patience)
         results = [self._one(conn, work) for work in batch]
         raw.execute("COMMIT")
         self._watch.settle()
@@ -351,7 +353,7 @@ class SQLiteDatabase:
         raw.execute("BEGIN")
         try:
             require_current(raw)
-            return work(SQLiteConn(self._connection(link)))
+            return work(SQLiteConn(self._connection(link), link.patience))
         except (DBAPIError, driver.dbapi.Error) as error:
             raise driver.translate(error) from error
         except StopIteration as error:  # a future refuses it, and its caller would hang

@@ -113,9 +113,10 @@ async def test_there_is_no_stream_to_leave_open(face: Face) -> None:
     assert "mcp-session-id" not in answer.headers
 
 
-async def test_health_is_for_all(face: Face) -> None:
+@pytest.mark.parametrize("probe", ["/healthz", "/livez"])
+async def test_health_is_for_all(face: Face, probe: str) -> None:
     async with face.http() as http:
-        answer = await http.get("/healthz")
+        answer = await http.get(probe)
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 

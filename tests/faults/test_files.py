@@ -250,5 +250,6 @@ async def test_over_http_it_is_told_in_the_shape_of_any_refusal(place: Place) ->
                 assert answer["error"]["retry"] is False
         async with httpx2.AsyncClient() as http:
             health = await http.get(address.replace("/mcp", "/healthz"))
-        assert health.status_code == 503
+            living = await http.get(address.replace("/mcp", "/livez"))
+        assert (health.status_code, living.status_code) == (503, 200)
         assert health.json()["error"]["hint"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scoped_mcp import Scoped
+from scoped_mcp.storage import driver
 from tests.faults.conftest import open_place
 from tests.faults.processes import running
 from tests.faults.trail import contents
@@ -77,6 +78,27 @@ async def restored(file: Path, folder: Path) -> tuple[set[str], Any]:
     made = await Scoped.restore(f"sqlite:///{target}", file)
     found = contents(target, "object")
     return {content["state"]["data"]["marker"] for _, _, content in found}, made
+
+
+@promise("backup.replica")
+async def test_who_replicates_may_checkpoint_between_two_writes_of_a_server(
+    tmp_path: Path,
+) -> None:
+    """It writes to the database file without a commit, which nobody else does to an open one."""
+    async with open_place(tmp_path) as place:
+        url, token = place.url, place.root_token
+    with closing(driver.dbapi.connect(str(place.path), isolation_level=None)) as raw:
+        raw.execute("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+        async with Scoped.open(url) as scoped:
+            root = await scoped.session(token)
+            for marker in range(3):
+                data = {"type": "note", "data": {"marker": str(marker)}}
+                await root.call("object.create", data)
+                before = place.path.stat().st_mtime_ns
+                (busy, frames, moved) = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                assert (busy, frames) == (0, moved)
+                assert place.path.stat().st_mtime_ns > before
+            assert (await root.call("audit.verify"))["ok"]
 
 
 @pytest.mark.slow

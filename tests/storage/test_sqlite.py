@@ -382,3 +382,24 @@ async def test_an_ear_that_cannot_open_its_connection_says_so(
     assert isinstance(trouble, InternalError)
     assert probe.exists()
     await settled(database)
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+@promise("slow.statements")
+@pytest.mark.parametrize("how", ["write", "read"])
+async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_go_on(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(driver, "STATEMENT_SECONDS", 0.05)
+
+    def endless(conn: Conn) -> None:
+        if how == "write":
+            note("lost")(conn)
+        conn.rows(text(ENDLESS))
+
+    slow = database.write(endless) if how == "write" else database.read(endless)
+    (ended, *_) = await outcomes(slow, database.write(note("a")), database.write(note("b")))
+    assert isinstance(ended, InternalError)
+    assert await database.read(texts) == ["a", "b"]

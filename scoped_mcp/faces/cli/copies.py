@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Generator
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEXT = """\
-every credential in it is dead, and enrolment is open again. Next:
+every credential in it is dead, and enrolment is open again. Recover the first owner, who issues for
+the users, they for their agents:
 
-    scoped-mcp recover {owner}        # the first owner; who issues for users, they for their agents
-"""
+    scoped-mcp recover {owner} --db {db}"""
 File = Annotated[Path, typer.Argument(help="The backup: a new file.", show_default=False)]
 
 
@@ -104,7 +105,8 @@ def restore(
         show.as_json({"db": read.db, **asdict(made)})
         return
     show.line(f"epoch {made.epoch}: continues from entry {made.seq}; its hash is {made.head}")
-    show.note(NEXT.format(owner=show.plain(made.owners[0] if made.owners else "NAME")))
+    owner = shlex.quote(show.plain(made.owners[0])) if made.owners else "NAME"
+    show.note(NEXT.format(owner=owner, db=shlex.quote(show.plain(read.db))))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""HTTP: `/mcp` behind a bearer token, `/healthz` for all, `/metrics`; Host and Origin are checked.
+"""HTTP: `/mcp` behind a bearer token, probes for all, `/metrics`; Host and Origin are checked.
+
+`/healthz` says whether this process can serve now: its database answers (503 where it does not).
+`/livez` says that it runs: one that does not answer should be started anew.
 
 One request, one answer: no session is kept, so any worker can answer any request (ruling 66). The
 one stream is the answer to `subscriptions/listen`, which looks at its credential again and again.
@@ -262,11 +265,15 @@ def _add_routes(face: Face, scoped: Served) -> None:
         await scoped.spine.alive()
         return JSONResponse({"status": "ok", "version": scoped_mcp.__version__})
 
+    async def livez(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": scoped_mcp.__version__})
+
     async def metrics(request: Request) -> Response:
         house = await _administered(scoped, _bearer(request))
         return PlainTextResponse(face.metrics.text(house), media_type=CONTENT_TYPE)
 
     face.server.custom_route("/healthz", methods=["GET"])(healthz)
+    face.server.custom_route("/livez", methods=["GET"])(livez)
     face.server.custom_route("/metrics", methods=["GET"])(metrics)
 
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.util import LRUCache
 
 from scoped_mcp.storage.connection import NOTHING, Plan
 
@@ -26,6 +27,8 @@ DIALECT = cast("Any", PGDialect_psycopg)(paramstyle="format")
 _NUMBER = "SELECT nextval('entry_numbers')"
 
 
+_compiled: Any = LRUCache(1_000)
+_shapes: WeakKeyDictionary[Any, Plan] = WeakKeyDictionary()
 _plans: WeakKeyDictionary[Any, dict[tuple[str, ...], Plan]] = WeakKeyDictionary()
 
 
@@ -116,13 +119,40 @@ class PostgresConn:
         self._raw.execute(f"RELEASE SAVEPOINT {name}".encode())
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
-        plans = _plans.setdefault(statement, {})
+        plans = _plans.get(statement)
+        if plans is None:
+            _plans[statement] = {}
+            plan, spelt, parameters = _at_first_sight(statement, values)
+            return plan, self._raw.execute(spelt, parameters)
         names = tuple(values)
         if names not in plans:
             plans[names] = _compile(statement, names)
         plan = plans[names]
         sql: Any = plan.sql  # psycopg takes only what is spelt in the code; the compiler spelt this
         return plan, self._raw.execute(sql, plan.parameters(values))
+
+
+def _at_first_sight(
+    statement: Any,  # noqa: ANN401 - any statement
+    values: Mapping[str, Any],
+) -> tuple[Plan, Any, list[Any]]:
+    """As SQLAlchemy's own connections do: compiled once for all statements of the same shape.
+
+    A query that is built anew for every call — a list's, with its filters — is seen but once.
+    """
+    compiled, extracted, collected, _ = statement._compile_w_cache(  # noqa: SLF001 - see above
+        DIALECT, compiled_cache=_compiled, column_keys=sorted(values)
+    )
+    known = compiled.construct_params(
+        values, extracted_parameters=extracted, escape_names=False, _collected_params=collected
+    )
+    spelt = compiled._process_parameters_for_postcompile(known)  # noqa: SLF001 - see above
+    plan = _shapes.get(compiled)
+    if plan is None:
+        returns = bool(getattr(compiled, "effective_returning", None))
+        plan = _shapes[compiled] = Plan(spelt.statement, (), NOTHING, returns)
+    parameters = [spelt.parameters[name] for name in spelt.positiontup or ()]
+    return plan, spelt.statement, parameters
 
 
 def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement
