@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRITERS = 8
 READERS = 2
-TRIES = 10
+TRIES = 6
+BESIDE = 4  # of these beside others; then it takes its turn alone, and nobody is first again
 WAIT_SECONDS = 10.0  # for a connection, while the server is away
 RECONNECT_SECONDS = 5.0  # the pool waits ever longer between tries: it begins anew instead
 RESOLVE_SECONDS = 30.0  # for what became of a commit
@@ -229,7 +230,7 @@ class PostgresDatabase:
         until, races = time.monotonic() + WAIT_SECONDS, 0
         while True:
             try:
-                return self._once(work)
+                return self._once(work, beside=work.beside and races < BESIDE)
             except _CommitLostError as lost:
                 if self._committed(lost):
                     return lost.value
@@ -247,17 +248,15 @@ class PostgresDatabase:
                 raise RuntimeError(_STOPPED) from error
             time.sleep(random.uniform(0, 0.002 * 2**races))  # noqa: S311 - to part who met
 
-    def _once(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
+    def _once(self, work: _Work, *, beside: bool) -> Any:  # noqa: ANN401 - what the work returns
         with self._pool.connection() as raw:
             transaction, value, committing = "", None, False
             try:
                 with raw.pipeline() as pipeline:
-                    order = self._order(raw, beside=work.beside)
+                    order = self._order(raw, beside=beside)
                     now, number, transaction, revision = cast("Any", order.fetchone())
                     require_current(revision)
-                    conn = PostgresConn(
-                        raw, pipeline, now=now, alone=not work.beside, number=number
-                    )
+                    conn = PostgresConn(raw, pipeline, now=now, alone=not beside, number=number)
                     value = work.run(conn)
                     raw.execute(self._tell)
                     committing = True
