@@ -35,7 +35,7 @@ class Revoker:
 
     async def until(self, end: float, principals: list[str]) -> None:
         turn = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or turn < 2 * len(KINDS):
             kind = KINDS[turn % len(KINDS)]
             await getattr(self, f"_{kind}")(principals[(turn // len(KINDS)) % len(principals)])
             self.made[kind] += 1

@@ -234,6 +234,7 @@ async def test_a_refusal_in_the_stranger_s_own_trail_shows_no_target(
 
 
 @promise("sample.stranger")
+@pytest.mark.both
 async def test_what_needs_no_target_answers_a_stranger_as_in_an_empty_house(
     tmp_path: Path, ground: Ground
 ) -> None:

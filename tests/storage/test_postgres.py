@@ -129,3 +129,27 @@ async def test_what_is_never_done_alone_is_told_and_leaves_nothing(place: Place)
     assert len(runs) == TRIES
     assert await database.read(lambda conn: conn.rows(ALL)) == []
     await database.close()
+
+
+@promise("postgres.again")
+@pytest.mark.parametrize("before", range(4, 8))
+async def test_a_statement_that_fails_spoils_no_connection_for_those_after_it(
+    place: Place, before: int
+) -> None:
+    """What is sent behind it is not looked at by the server, nor prepared there."""
+    database = await place.open()
+
+    def fail(conn: Conn) -> None:
+        for number in range(before):
+            conn.insert(ADD, {"id": number, "text": str(number)})
+        conn.send(text("DO $$ BEGIN RAISE EXCEPTION 'no'; END $$"), {})
+        conn.send(ADD, {"id": 100, "text": "behind"})
+
+    for _ in range(3):  # psycopg forgets what is prepared at some rollbacks, not at each
+        await database.read(lambda conn: conn.rows(ALL))
+    with pytest.raises(InternalError):
+        await database.write(fail)
+    for number in range(20):
+        values = {"id": number, "text": str(number)}
+        await database.write(lambda conn, v=values: conn.insert(ADD, v))
+    await database.close()

@@ -6,6 +6,7 @@ statement that is waited for costs a round trip.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
@@ -106,6 +107,8 @@ class PostgresConn:
 
     def numbers(self, last: int) -> Iterator[int]:  # noqa: ARG002 - the sequence knows
         """From the sequence that all processes draw from; the first came with the order."""
+        if not self._number:  # a snapshot, in which nothing is stored and no sequence moves
+            yield from itertools.count()
         yield self._number
         while True:
             yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])

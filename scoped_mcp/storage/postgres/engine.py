@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRITERS = 8
 READERS = 2
-TRIES = 10
+TRIES = 6
+BESIDE = 4  # of these beside others; then it takes its turn alone, and nobody is first again
 WAIT_SECONDS = 10.0  # for a connection, while the server is away
 RECONNECT_SECONDS = 5.0  # the pool waits ever longer between tries: it begins anew instead
 RESOLVE_SECONDS = 30.0  # for what became of a commit
@@ -230,7 +231,7 @@ class PostgresDatabase:
         until, races = time.monotonic() + WAIT_SECONDS, 0
         while True:
             try:
-                return self._once(work)
+                return self._once(work, beside=work.beside and races < BESIDE)
             except _CommitLostError as lost:
                 if self._committed(lost):
                     return lost.value
@@ -248,24 +249,22 @@ class PostgresDatabase:
                 raise RuntimeError(_STOPPED) from error
             time.sleep(random.uniform(0, 0.002 * 2**races))  # noqa: S311 - to part who met
 
-    def _once(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
+    def _once(self, work: _Work, *, beside: bool) -> Any:  # noqa: ANN401 - what the work returns
         with self._pool.connection() as raw:
             transaction, value, committing = "", None, False
             try:
                 with raw.pipeline() as pipeline:
-                    order = self._order(raw, beside=work.beside)
+                    order = self._order(raw, beside=beside)
                     now, number, transaction, revision, _ = cast("Any", order.fetchone())
                     require_current(revision)
-                    conn = PostgresConn(
-                        raw, pipeline, now=now, alone=not work.beside, number=number
-                    )
+                    conn = PostgresConn(raw, pipeline, now=now, alone=not beside, number=number)
                     value = work.run(conn)
                     raw.execute(self._tell)
                     committing = True
                     ended = raw.execute("COMMIT")
                     pipeline.sync()
             except BaseException as error:
-                _abandon(raw)
+                _abandon(raw, error)
                 if committing and trouble.is_lost(error):
                     life = self._lives.get(raw)
                     raise _CommitLostError(transaction, life, value, error) from error
@@ -323,9 +322,11 @@ class PostgresDatabase:
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
                     pipeline.sync()
-                    return value
-            finally:
-                _abandon(raw)
+            except BaseException as error:
+                _abandon(raw, error)
+                raise
+            _abandon(raw)
+            return value
 
     def _configure(self, raw: Connection[Any]) -> None:
         """Each says for as long as it lives that somebody has the schema open."""
@@ -340,14 +341,19 @@ class PostgresDatabase:
             raise
 
 
-def _abandon(raw: Connection[Any]) -> None:
-    """End what is not committed; a broken connection ended it by itself."""
-    if raw.closed:
-        return
-    try:
-        raw.execute("ROLLBACK")
-    except psycopg.Error:
+def _abandon(raw: Connection[Any], error: BaseException | None = None) -> None:
+    """End what is not committed; a broken connection ended it by itself.
+
+    Where a statement failed, those sent behind it were never looked at, and psycopg supposes that
+    some of them are prepared: it would call a connection's statements by names that are nobody's.
+    """
+    if isinstance(error, psycopg.Error):
         raw.close()
+    elif not raw.closed:
+        try:
+            raw.execute("ROLLBACK")
+        except psycopg.Error:
+            raw.close()
 
 
 def _closing() -> InternalError:
