@@ -78,7 +78,7 @@ class _Led(Stream):
             self._entered = asyncio.create_task(self._following.enter(self))
         try:
             self._hub = await asyncio.shield(self._entered)
-        except Exception:
+        except BaseException:
             self._entered = None
             raise
         await super().open(key, name, arguments)

@@ -105,7 +105,7 @@ class ReadTx:
     def public_id(self, key: int) -> str:
         """The public id behind a registry key."""
         row = self._context.conn.row(PUBLIC, {"key": key})
-        return str(cast("Any", row)[0])
+        return str(row[0])
 
     def select(self, kind: type[Entity]) -> Query:
         """Where a query for things of a kind starts: it carries the caller's visibility."""

@@ -54,7 +54,7 @@ _OPERATIONS = select(operations.c.name)
 
 def house_of(conn: Conn) -> House:
     """What never changes about this database's organisation."""
-    row = cast("Any", conn.row(everything(Organisation)))
+    row = conn.row(everything(Organisation))
     found = cast("Organisation", entity.open_envelope(Organisation, row.content))
     return House(OrganisationId(found.id), found.house, found.root)
 

@@ -1,201 +1,37 @@
-"""Objects: versioned JSON, private to their creator until shared."""
+"""What can be asked about objects."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     model_validator,
 )
 
-from scoped_mcp.kernel.ids import AnyId, EnvironmentId, ObjectId, PrincipalId, ScopeId
+from scoped_mcp.kernel.ids import EnvironmentId, ObjectId, PrincipalId, ScopeId
 from scoped_mcp.kernel.text import Name, Note
+from scoped_mcp.layers.objects.model.entities import (
+    JsonObject,
+    ObjectState,
+    ObjectType,
+    Version,
+)
+from scoped_mcp.layers.objects.model.views import (
+    HistoryView,
+    ObjectList,
+    ObjectPage,
+    ObjectView,
+)
 from scoped_mcp.spine.declare import Command, View
-from scoped_mcp.spine.entity import Entity
 
-_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _OBJ = "obj_aaaaaaaaaaaaaaaa"
-JsonObject = dict[str, JsonValue]
 Detail = Literal["concise", "full"]
 Limit = Field(default=20, ge=1, le=100)
 Cursor = Field(default=None, max_length=200)
-Version = Annotated[int, Field(ge=1)]
-
-
-def _type(text: str) -> str:
-    if _TYPE.fullmatch(text) is None:
-        message = "expected a lower-case word of at most 64 characters (a-z 0-9 _ . -)"
-        raise ValueError(message)
-    return text
-
-
-ObjectType = Annotated[str, AfterValidator(_type)]
-
-
-class ObjectState(StrEnum):
-    """Whether an object is there. What is deleted leaves a tombstone."""
-
-    ACTIVE = "active"
-    DELETED = "deleted"
-
-
-class Fork(BaseModel):
-    """The version of another object that an object was forked from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    object: ObjectId
-    version: int
-
-
-class Published(BaseModel):
-    """The promotion by which an object was published, and the version that it is a copy of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    promotion: AnyId
-    object: ObjectId
-    version: int
-
-
-class Object(Entity):
-    """A JSON document with an owner.
-
-    Attributes:
-        owner: Who made it; a published copy belongs to the scope it was published in (ruling 32).
-        home: The isolation scope of the environment it lives in; None outside of environments.
-        forked_from: What it was forked from, if it is a fork.
-        published_from: What it is a copy of, if it was published.
-        original: Of a copy, the object that it was made from at first.
-        transfer_to: Who was offered its ownership and has not answered.
-    """
-
-    KIND: ClassVar[str] = "object"
-
-    id: ObjectId
-    type: str
-    name: str | None = None
-    owner: PrincipalId | ScopeId
-    home: ScopeId | None = None
-    state: ObjectState = ObjectState.ACTIVE
-    data: JsonObject
-    tags: tuple[str, ...] = ()
-    transfer_to: PrincipalId | None = None
-    forked_from: Fork | None = None
-    published_from: Published | None = None
-    original: ObjectId | None = None
-
-    @property
-    def origin(self) -> ObjectId | None:
-        """The object it was forked from: a column, to be found by."""
-        return None if self.forked_from is None else self.forked_from.object
-
-
-class _Stood(BaseModel):
-    state: ObjectState
-
-
-class Heading(BaseModel):
-    """What is said about a version of an object: all of it but its content."""
-
-    version: int
-    at: datetime
-    author: PrincipalId | None
-    reason: str | None
-    stood: _Stood = Field(alias="state")
-
-    @property
-    def state(self) -> ObjectState:
-        """Whether the object was there or deleted."""
-        return self.stood.state
-
-
-class Provenance(View):
-    """Where stored content comes from."""
-
-    author: str | None = None
-    scope: str | None = None
-    environment: str | None = None
-    at: datetime | None = None
-
-
-class ForkView(View):
-    """What a fork was forked from."""
-
-    object: str
-    version: int
-
-
-class PublishedView(View):
-    """How a published copy came to be; the original only for who may see it (ruling 34)."""
-
-    promotion: str | None = None
-    object: str | None = None
-    version: int | None = None
-
-
-class ObjectView(View):
-    """An object as the caller may see it. `untrusted` content was written by somebody else."""
-
-    id: str
-    urn: str
-    type: str
-    name: str | None = None
-    owner: str | None = None
-    environment: str | None = None
-    version: int
-    state: ObjectState
-    data: JsonObject | None = None
-    tags: tuple[str, ...] | None = None
-    created_at: datetime
-    updated_at: datetime
-    access: str
-    scopes: tuple[str, ...] = ()
-    transfer_to: str | None = None
-    published_from: PublishedView | None = None
-    forked_from: ForkView | None = None
-    provenance: Provenance
-    untrusted: bool | None = None
-
-
-class ObjectPage(View):
-    """A page of objects."""
-
-    items: tuple[ObjectView, ...]
-    next_cursor: str | None = None
-
-
-class ObjectList(View):
-    """The objects of a bulk operation, in the order in which they were named."""
-
-    items: tuple[ObjectView, ...]
-
-
-class VersionView(View):
-    """One version of an object."""
-
-    version: int
-    at: datetime
-    author: str | None = None
-    reason: str | None = None
-    state: ObjectState
-
-
-class HistoryView(View):
-    """Versions, newest first; `diff` leads from the first named version to the second."""
-
-    items: tuple[VersionView, ...]
-    next_cursor: str | None = None
-    diff: tuple[dict[str, JsonValue], ...] | None = None
 
 
 class CreateObject(Command[ObjectView]):
