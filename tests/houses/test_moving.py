@@ -21,6 +21,7 @@ from scoped_mcp.layers import registry
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.storage import copying, driver
 from scoped_mcp.storage.metadata import metadata
+from tests.grounds import POSTGRESQL
 from tests.house.source import ROOT
 from tests.houses.conftest import Town
 from tests.promises import promise
@@ -334,3 +335,41 @@ async def test_a_move_of_the_home_that_ended_early_goes_on_or_is_given_up(
     assert await code_of(home.call("whoami")) is Code.CONFLICT
     async with Houses.open(Settings(db=url), clock=town.clock) as there:
         assert (await (await there.session(town.tokens["home"])).call("audit.verify", {}))["ok"]
+
+
+def rows_at(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The same on PostgreSQL; both in the order of their values."""
+    with POSTGRESQL.looking(url) as raw:
+        found = {name: raw.execute(f"SELECT * FROM {name}").fetchall() for name in metadata.tables}
+    return {name: sorted(map(tuple, those), key=repr) for name, those in found.items()}
+
+
+@pytest.mark.slow
+@promise("organisations.moved")
+async def test_an_organisation_moves_to_the_other_engine_and_back_row_for_row(
+    town: Town, tmp_path: Path
+) -> None:
+    owner = await town.owner("acme")
+    made = await furnish(owner)
+    there, back = POSTGRESQL.place(tmp_path), f"sqlite:///{tmp_path / 'back.db'}"
+    try:
+        async for step in houses.move(town.houses, "acme", there):
+            if step is Step.VERIFIED:
+                here = {n: sorted(r, key=repr) for n, r in rows(town.path("acme")).items()}
+                assert rows_at(there) == here
+        assert (await owner.call("audit.verify"))["ok"]
+        note = await owner.call("object.create", {"type": "note", "data": {"n": "there"}})
+        page = await owner.call("object.list", {"limit": 2, "cursor": made["cursor"]})
+        assert page["items"]
+        helper = await town.houses.session(made["token"])
+        assert (await helper.call("whoami"))["principal"]["name"].endswith("helper")
+        async for step in houses.move(town.houses, "acme", back):
+            if step is Step.VERIFIED:
+                now = {n: sorted(r, key=repr) for n, r in rows(tmp_path / "back.db").items()}
+                assert rows_at(there) == now
+        assert (await owner.call("object.get", {"id": note["id"]}))["data"] == {"n": "there"}
+        await owner.call("object.update", {"id": note["id"], "data": {"n": "back"}})
+        assert (await owner.call("audit.verify"))["ok"]
+    finally:
+        await town.houses.pool.close()
+        POSTGRESQL.forget(there)

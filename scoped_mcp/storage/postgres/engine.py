@@ -321,12 +321,12 @@ class PostgresDatabase:
                     now, revision, _ = raw.execute(_NOW).fetchone()
                     require_current(revision)
                     value = work(PostgresConn(raw, pipeline, now=now))
+                    raw.execute("COMMIT")  # at a ROLLBACK psycopg forgets what is prepared
                     pipeline.sync()
+                    return value
             except BaseException as error:
                 _abandon(raw, error)
                 raise
-            _abandon(raw)
-            return value
 
     def _configure(self, raw: Connection[Any]) -> None:
         """Each says for as long as it lives that somebody has the schema open."""
