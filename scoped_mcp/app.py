@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from scoped_mcp.storage.copies import Copied, Progress
     from scoped_mcp.storage.database import Database
 
-__all__ = ["Place", "Restored", "Scoped", "Session", "layers", "place_of"]
+__all__ = ["Place", "Restored", "Scoped", "Session", "key_path", "layers", "place_of"]
 
 V = TypeVar("V", bound=View)
 
@@ -104,7 +104,7 @@ class Scoped:
         chance = entropy or SystemEntropy()
         place.create()
         try:
-            keys.make(_key_path(place, settings))
+            keys.make(key_path(place, settings))
             house = House(
                 OrganisationId.of(chance.draw("house", 10)),
                 PrincipalId.of(chance.draw("house", 10)),
@@ -185,8 +185,8 @@ class Scoped:
         Raises:
             InvalidError: another key is there.
         """
-        key = keys.read(_key_path(place_of(source.db), source), beside=False)
-        path = _key_path(place_of(target.db), target)
+        key = keys.read(key_path(place_of(source.db), source), beside=False)
+        path = key_path(place_of(target.db), target)
         keys.make(path, key)
         if path.read_bytes() != key:
             message = f"the key file `{path}` is of another database"
@@ -231,7 +231,7 @@ class Scoped:
         """
         settings = settings or Settings()
         place = place_of(url)
-        key = _key_path(place, settings)
+        key = key_path(place, settings)
         if not key.exists():
             message = f"the key file `{key}` is missing"
             raise InvalidError(message, hint="name it with SCOPED_MCP_KEY_FILE")
@@ -269,7 +269,7 @@ class Scoped:
         settings = settings or Settings()
         path = _embedded(url)
         copies.require_nothing(path)
-        key = _key_path(SQLiteFile(path), settings)
+        key = key_path(SQLiteFile(path), settings)
         had_key = key.exists()
         try:
             with copies.place_beside(path) as place:
@@ -328,7 +328,7 @@ async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Re
             message = f"its trail ends with {found}, not with the head that you named"
             raise InvalidError(message, hint="it is another copy, or was rewritten")
         house = await database.read(registry.house_of)
-        keys.make(_key_path(place, settings))
+        keys.make(key_path(place, settings))
         spine = _spine(database, house, place, settings, None, None)
         begin = registry.BeginEpoch(seq=counted.entries, head=found)
         begun = await spine.run_as_house(begin, "cli")  # 3
@@ -366,7 +366,7 @@ def _spine(  # noqa: PLR0913 - the composition root composes
         database,
         house=house,
         secret=hmac.digest(
-            keys.read(_key_path(place, settings), beside=place.key_file is not None),
+            keys.read(key_path(place, settings), beside=place.key_file is not None),
             b"cursors and traces",
             "sha256",
         ),
@@ -380,7 +380,7 @@ def _keyed(origin: Origin, key: str | None) -> Origin:
     return replace(origin, key=key) if key else origin
 
 
-def _key_path(place: Place, settings: Settings) -> Path:
+def key_path(place: Place, settings: Settings) -> Path:
     """The key's file: named, or beside the database, or under the user's data folder."""
     beside = settings.key_file or place.key_file
     return beside or settings.data_folder / f"{place.identity}.key"

@@ -10,6 +10,7 @@ import atexit
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from functools import cache
@@ -54,6 +55,11 @@ class Server:
         asked = ("-w", "-D", data, "-m", mode, "-l", str(self._found.log), "restart")
         pgexec("pg_ctl", asked, bin_path=self._found.bin_path, user=self._found.system_user)
         self._found.ensure_postgres_running()
+
+    def tool(self, name: str, *arguments: str) -> None:
+        """Run one of the programs that came with it, such as `pg_dump`."""
+        program = self._found.bin_path / name
+        subprocess.run([program, *arguments], check=True, capture_output=True)
 
     def stop(self) -> None:
         self._found._stop()

@@ -236,6 +236,8 @@ postgres.again         deadlocks and races run again from their start, and end
 postgres.timeouts      what takes or waits too long is ended, said, and leaves nothing
 postgres.pool          few connections are shared among many callers
 postgres.chaos         whatever dies under load: nothing acknowledged is lost, nothing is half done
+postgres.cli           the program does on PostgreSQL what it does on SQLite, and tells no password
+postgres.restored      a dump brought back begins an epoch; one without a guard or a wall is refused
 
 == ruling 53
 postgres.order         authority order on PostgreSQL: four processes of writers, and no late write

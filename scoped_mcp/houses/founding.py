@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.houses.directory import address, settings_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FACE = "cli"
 HOME = "home"
 """What commands call the organisation whose directory names the others."""
+_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -194,14 +196,27 @@ async def _set(
 
 
 def _beside(settings: Settings, name: str, tenant: str) -> str:
-    """A file beside the home's, of the organisation's name where a file can have it."""
+    """A file beside the home's, of the organisation's name where a file can have it; or a schema.
+
+    Raises:
+        InvalidError: no schema can have its name.
+    """
     place = place_of(settings.db)
     if place.key_file is None:
-        message = "the home is no file, beside which another could be"
-        raise InvalidError(message, hint="name the organisation's own database with --db")
+        return _schema_beside(place.url, name)
     home = Path(place.url.removeprefix("sqlite:///"))
     stem = name if _FILE.fullmatch(name) else tenant
     return address(str(home.with_name(f"{home.stem}.{stem}{home.suffix}")))
+
+
+def _schema_beside(home: str, name: str) -> str:
+    parts = urlsplit(home)
+    query = [(n, v) for n, v in parse_qsl(parts.query) if n != "schema"]
+    if not _SCHEMA.fullmatch(name):
+        message = f"no schema of the home's database can be called {quote(name)}"
+        raise InvalidError(message, hint="name the organisation's own database with --db")
+    query.append(("schema", name))
+    return address(urlunsplit(parts._replace(query=urlencode(query, safe="/"))))
 
 
 def _require_kept(db: str | None, settings: Settings) -> None:

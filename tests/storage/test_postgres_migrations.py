@@ -150,6 +150,18 @@ async def test_a_schema_that_somebody_serves_is_not_migrated(
     schema.upgrade(place)
 
 
+def test_a_schema_is_measured_against_one_of_which_nothing_is_left(
+    place: Address, below: Below
+) -> None:
+    before = everything(below)
+    schema.require_sound(place)
+    left = below.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'scoped_%'").fetchall()
+    assert (left, everything(below)) == ([], before)
+    below.execute("ALTER TABLE objects ALTER COLUMN type TYPE varchar(99)")
+    with pytest.raises(InvalidError):
+        schema.require_sound(place)
+
+
 def test_a_schema_in_use_is_not_created_over(place: Address, below: Below) -> None:
     before = everything(below)
     with pytest.raises(InvalidError):
@@ -167,6 +179,7 @@ def test_a_migration_that_fails_changes_nothing(
         connection = config.attributes["connection"]
         connection.exec_driver_sql("CREATE TABLE half (id INTEGER)")
         connection.exec_driver_sql("DELETE FROM outbox")
+        revisions.down(config, REVISIONS[-2])  # and whatever Alembic says of its end
         raise error
 
     with pytest.raises(error):

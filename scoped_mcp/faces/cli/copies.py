@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from scoped_mcp.app import Restored, Scoped
+from scoped_mcp.app import Restored, Scoped, place_of
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings
 from scoped_mcp.faces.cli.options import Db, Json
@@ -101,12 +101,13 @@ def restore(
         return await show.patiently(begun, "restoring and verifying")
 
     made = asyncio.run(work())
+    where = place_of(read.db).url
     if json:
-        show.as_json({"db": read.db, **asdict(made)})
+        show.as_json({"db": where, **asdict(made)})
         return
     show.line(f"epoch {made.epoch}: continues from entry {made.seq}; its hash is {made.head}")
     owner = shlex.quote(show.plain(made.owners[0])) if made.owners else "NAME"
-    show.note(NEXT.format(owner=owner, db=shlex.quote(show.plain(read.db))))
+    show.note(NEXT.format(owner=owner, db=shlex.quote(show.plain(where))))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scoped_mcp.app import Scoped, place_of
+from scoped_mcp.app import Scoped, key_path, place_of
 from scoped_mcp.faces.cli import show
 from scoped_mcp.faces.cli.acting import settings
 from scoped_mcp.faces.cli.options import Db, Json
@@ -26,9 +26,15 @@ the line on standard output is {name}'s token, shown this once; it holds every t
     scoped-mcp token issue --principal helper --kind agent --ttl 8h
     scoped-mcp serve --transport http                            # or stdio, for one client
 
+{note}"""
+EMBEDDED = """\
 what this embedded database does not promise: an agent with a shell of your account can read the
 file and its neighbours' tokens. To keep agents out of it, serve as another user or on another host
 and give them the HTTP address and a token of their own."""
+
+SERVED = """\
+the house's key is {key}; every host that serves this database needs the same one. The URL above
+is without its password: add it, or leave it to PGPASSFILE."""
 
 Who = Annotated[str | None, typer.Option("--name", help="Your name. [default: your login name]")]
 
@@ -42,12 +48,14 @@ def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:
     read = settings(db)
     name = name if name is not None else login()
     token = asyncio.run(Scoped.create(read.db, name=name, settings=read))
-    url = place_of(read.db).url
+    place = place_of(read.db)
+    url = place.url
     if json:
         show.as_json({"token": token, "name": name, "db": url})
     else:
         show.line(token)
-        show.note(NEXT.format(db=url, name=show.plain(name)))
+        note = EMBEDDED if place.key_file else SERVED.format(key=key_path(place, read))
+        show.note(NEXT.format(db=url, name=show.plain(name), note=note))
 
 
 def recover(

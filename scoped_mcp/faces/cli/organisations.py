@@ -49,7 +49,9 @@ def create(  # noqa: PLR0913 - every option of an organisation
     name: Name,
     db: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Its database. Default: a file beside the home's."),
+        typer.Option(
+            metavar="URL", help="Its database. Default: a file or schema beside the home's."
+        ),
     ] = None,
     owner: Annotated[
         str | None, typer.Option(help="Its first principal. [default: your login name]")

@@ -32,6 +32,16 @@ _REVISION = "SELECT version_num FROM alembic_version"
 _NUMBER = "SELECT obj_description('alembic_version'::regclass)"
 
 
+class _Ours(psycopg.Connection[Any]):
+    """A connection whose transactions SQLAlchemy and Alembic cannot end: migrations are whole."""
+
+    def commit(self) -> None:
+        """Said by them at the end of each step: `_transaction` says it once."""
+
+    def rollback(self) -> None:
+        """The same."""
+
+
 class Presence:
     """A session's advisory lock: shared by those who serve, exclusive for who must be alone."""
 
@@ -267,7 +277,7 @@ def _owner(address: Address, *, own: bool = True) -> Generator[Connection[Any]]:
 
 def _connect(address: Address) -> Connection[Any]:
     try:
-        return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=10)
+        return _Ours.connect(address.conninfo, autocommit=True, connect_timeout=10)
     except psycopg.Error as error:
         message = f"the database `{address.shown}` cannot be reached"
         hint = "is the server running, and are address, user and password right?"

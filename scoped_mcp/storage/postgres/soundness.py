@@ -6,6 +6,7 @@ anew beside it, in a transaction that is undone, and the catalogues of the two a
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -57,11 +58,14 @@ WHERE pronamespace = %(place)s""",
 def parts(raw: Connection[Any], schema: str) -> dict[tuple[str, str], str]:
     """Everything that the catalogues say of a schema: kind and name → definition."""
     found: dict[tuple[str, str], str] = {}
-    place, own = {"place": schema}, f"{schema}."
+    place = {"place": schema}
+    path = sql.SQL("SET LOCAL search_path = {}, pg_catalog").format(sql.Identifier(schema))
+    raw.execute(path)
+    own = re.compile(rf"(?<!')\b{schema}\.")  # a name's; a setting's stands in quotes
     for kind, query in _PARTS.items():
         asked = query.replace("%(place)s", "%(place)s::regnamespace").encode()
         for name, words in raw.execute(asked, place).fetchall():
-            found[kind, str(name).replace(own, "")] = str(words).replace(own, "")
+            found[kind, own.sub("", str(name))] = own.sub("", str(words))
     return found
 
 
