@@ -175,6 +175,7 @@ class PostgreSQL:
     @contextlib.contextmanager
     def conn(self, raw: Any) -> Iterator[Conn]:
         settle(raw.raw)
+        raw.execute("SELECT set_config('scoped.caller', '0', false)")  # as the path begins
         nothing_is_sent: Any = None
         yield PostgresConn(raw.raw, nothing_is_sent, now=datetime.now(UTC))
 

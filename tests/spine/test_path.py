@@ -295,6 +295,9 @@ class TestDeclarations:
             ("audit.list", "session"),
             ("audit.follow", "about"),
             ("audit.follow", "session"),
+            ("tenant.add", "id"),  # drawn by the operator's program, of what is not there yet
+            ("tenant.add", "organisation"),  # of another database
+            ("tenant.set", "id"),  # the house's own, for the operator
             ("audit.end", "follow"),  # in the sweeper's authority
             ("environment.close_credentials", "id"),  # in its environment's authority
             ("environment.close_credentials", "credentials"),

@@ -161,10 +161,10 @@ def cut_within_a_page(file: Path) -> None:
 
 
 def flip_a_bit_of_the_trail(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    place = content.index(b'"operation":"house.found"')
-    content[place + 14] ^= 1
-    file.write_bytes(content)
+    """Wherever it stands: a page that was moved leaves its old bytes behind."""
+    content = file.read_bytes()
+    assert b'"operation":"house.found"' in content
+    file.write_bytes(content.replace(b'"operation":"house', b'"operation":"iouse'))
 
 
 def empty(file: Path) -> None:
