@@ -18,6 +18,7 @@ from scoped_mcp.layers.identity.store.facts import delegators, ended, sponsored,
 from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.storage.path import registry
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -74,7 +75,7 @@ def estate(tx: ReadTx, owner: str) -> tuple[int, ...]:
 
 def left_by(tx: ReadTx, owner: ColumnElement[Any]) -> list[int]:
     """The keys of the ended delegates that a column of owners still names."""
-    query = (
+    query = past_walls(
         select(registry.c.id, registry.c.public_id)
         .join_from(principals, registry, registry.c.id == principals.c.id)
         .where(principals.c.delegate == 1)
