@@ -13,6 +13,7 @@ from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.layers.audit.tables import follows
 from scoped_mcp.spine.declare import catalogue
 from scoped_mcp.storage.path import entries
+from scoped_mcp.storage.walls import past_walls
 from tests.conftest import Home
 from tests.promises import promise
 from tests.sample import refused
@@ -34,7 +35,9 @@ async def _note(session: Session) -> str:
 
 
 async def _first(house: Home, query: Any) -> int:
-    return int((await house.scoped.spine.database.read(lambda conn: conn.row(query)))[0])
+    return int(
+        (await house.scoped.spine.database.read(lambda conn: conn.row(past_walls(query))))[0]
+    )
 
 
 async def _count(house: Home, table: Any = entries) -> int:

@@ -58,6 +58,7 @@ def cost(house: Home) -> tuple[float, int]:
     return ticks * EVERY / counted.entries, peak
 
 
+@pytest.mark.sqlite  # it counts the steps of SQLite's machine
 @promise("audit.million")
 async def test_an_entry_costs_the_same_however_long_the_trail_is(house: Home) -> None:
     await grow(house, FEW)

@@ -149,6 +149,7 @@ class TestEntries:
         assert await _trail(alice, session=session) == await _own(alice)
         assert await _trail(house.root, session=session, operation="object.create")
 
+    @pytest.mark.sqlite  # by a trigger below the application
     @promise("audit.failed")
     async def test_an_entry_that_cannot_be_written_fails_its_operation(
         self, house: Home, alice: Session

@@ -172,6 +172,7 @@ class TestSnapshots:
         again = await alice.call("environment.snapshot", {"id": here})
         assert again["digest"] == taken["digest"]
 
+    @pytest.mark.sqlite  # it edits the file
     @pytest.mark.parametrize("what", ["snapshot", "object"])
     @promise("environments.snapshots")
     async def test_a_tampered_snapshot_is_refused_whole(

@@ -209,6 +209,7 @@ async def test_a_long_read_does_not_outlive_the_epoch(house: Home, alice: Sessio
     assert beginning
 
 
+@pytest.mark.sqlite  # it edits the file
 @promise("restore.head", "readme.verify")
 async def test_verification_names_an_epoch_that_goes_on_from_another_head(house: Home) -> None:
     """Rewritten with its hash and the head of the chain, as whoever owns the file can."""

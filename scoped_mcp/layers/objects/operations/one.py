@@ -275,7 +275,7 @@ def _diff(tx: ReadTx, thing: Object, first: int, last: int) -> tuple[dict[str, J
     sight = store.sight(tx, thing)
     there: list[bool] = []
     for version in (first, last):
-        one = store.heading_at(tx, thing.id, version) if sight.shows(version) else None
+        one = store.heading_shown(tx, thing.id, version) if sight.shows(version) else None
         if one is None:
             message = f"there is no version {version} that you can see"
             raise InvalidError(message, hint="object_history without versions lists them")
