@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 
+import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
