@@ -210,8 +210,6 @@ def engines(metafunc: pytest.Metafunc) -> None:
     node = metafunc.definition
     if "database_path" in metafunc.fixturenames or node.get_closest_marker("sqlite"):
         names: list[Any] = ["sqlite"]
-    elif node.get_closest_marker("postgresql"):
-        names = ["postgresql"]
     else:
         later = [] if node.get_closest_marker("both") else [pytest.mark.slow]
         names = ["sqlite", pytest.param("postgresql", marks=later)]

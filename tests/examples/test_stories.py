@@ -12,6 +12,7 @@ import pytest
 from tests.promises import promise
 
 STORIES = sorted((Path(__file__).parents[2] / "agent_examples").glob("*/main.py"))
+FIRST = "fork_and_merge"  # told in the default profile; the others in the slow one
 
 
 def test_there_are_stories() -> None:
@@ -20,7 +21,11 @@ def test_there_are_stories() -> None:
 
 
 @promise("cli.start")
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.parent.name)
+@pytest.mark.parametrize(
+    "story",
+    [pytest.param(s, marks=[] if s.parent.name == FIRST else [pytest.mark.slow]) for s in STORIES],
+    ids=lambda story: story.parent.name,
+)
 def test_a_story_holds(story: Path, tmp_path: Path) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SCOPED_MCP_")}
     done = subprocess.run(

@@ -101,6 +101,7 @@ def test_a_taken_port_is_told(root: Cli) -> None:
     assert (done.code, done.error) == (1, "invalid")
 
 
+@pytest.mark.slow
 def test_a_half_sent_request_does_not_keep_it_from_ending_quietly(root: Cli) -> None:
     serve = ("serve", "--transport", "http", "--port", "0", "--json")
     with root.running(*serve, stderr=subprocess.PIPE) as server:
@@ -119,6 +120,7 @@ def test_a_half_sent_request_does_not_keep_it_from_ending_quietly(root: Cli) -> 
     assert (server.returncode, err) == (0, f"serving {url}\n")
 
 
+@pytest.mark.slow
 @promise("identity.break_glass")
 def test_recover_and_upgrade_want_the_server_stopped(root: Cli) -> None:
     with root.running("serve", "--transport", "http", "--port", "0", "--json") as server:
@@ -132,6 +134,7 @@ def test_recover_and_upgrade_want_the_server_stopped(root: Cli) -> None:
     assert root("recover", "root").code == 0
 
 
+@pytest.mark.slow
 def test_the_demo_holds_and_keeps_what_it_is_told_to_keep(tmp_path: Path) -> None:
     document = tmp_path / "text.md"
     document.write_text("\n".join(f"# Part {n}\n\ntext {n}\n" for n in range(8)))

@@ -62,7 +62,12 @@ async def test_a_client_works_as_the_principal_of_its_token(real_face: Face, era
 
 
 @pytest.mark.parametrize(
-    "token", [None, "", "nonsense", "smcp_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaa"]
+    "token",
+    [
+        None,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("", "nonsense")),
+        "smcp_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaa",
+    ],
 )
 async def test_without_a_good_token_it_ends_with_one_line(
     real_face: Face, token: str | None
@@ -82,6 +87,7 @@ async def test_without_a_good_token_it_ends_with_one_line(
     assert len(err.decode().strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 async def test_nothing_but_protocol_is_written_to_standard_output(real_face: Face) -> None:
     alice_token = await real_face.user("alice")
     hello = {

@@ -129,6 +129,7 @@ async def piped(face: Face, token: str) -> AsyncIterator[Any]:
         assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 async def test_over_stdio_each_is_answered_traced_and_stores_nothing(
     real_face: Face, era: str

@@ -191,6 +191,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(root: Cli) -> 
         crew.process.kill()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_once_before_any_worker_starts(root: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

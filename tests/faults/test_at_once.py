@@ -187,6 +187,7 @@ STDIO = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite  # desktop clients start servers on a file
 @pytest.mark.parametrize("taken", STDIO)
 async def test_it_is_gone_at_the_very_next_call_over_stdio_too(tmp_path: Path, taken: str) -> None:
@@ -216,6 +217,7 @@ async def test_what_the_command_line_takes_is_gone_at_the_very_next_call(
         assert code(await caller.call("whoami")) == "unauthenticated"
 
 
+@pytest.mark.slow
 @promise("suspension.computed")
 @pytest.mark.sqlite  # computed, not stored
 async def test_resuming_gives_back_exactly_what_suspension_took(

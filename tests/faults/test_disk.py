@@ -107,6 +107,7 @@ async def test_a_full_disk_is_named_loses_nothing_and_is_survived(
     assert sorted(stored(path)) == sorted([*acked, *more, "after"])
 
 
+@pytest.mark.slow
 async def test_a_house_on_a_full_disk_can_be_closed_and_opened_again(disk: Disk) -> None:
     async with open_place(disk.folder) as place:
         acked, _ = await fill(place.root)
@@ -118,6 +119,7 @@ async def test_a_house_on_a_full_disk_can_be_closed_and_opened_again(disk: Disk)
         assert (await root.call("audit.verify"))["ok"]
 
 
+@pytest.mark.slow
 async def test_a_file_that_may_not_grow_is_refused_and_loses_nothing(place: Place) -> None:
     async with beside("limited", url=place.url, token=place.root_token) as child:
         told = await child.stop()
@@ -129,6 +131,7 @@ async def test_a_file_that_may_not_grow_is_refused_and_loses_nothing(place: Plac
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@pytest.mark.slow
 async def test_a_read_only_disk_is_named(disk: Disk) -> None:
     async with open_place(disk.folder) as place:
         url, path = place.url, place.path
@@ -146,6 +149,7 @@ async def test_a_read_only_disk_is_named(disk: Disk) -> None:
         pass
 
 
+@pytest.mark.slow
 @promise("faults.disk")
 async def test_a_file_that_becomes_read_only_is_named_and_recovers(place: Place) -> None:
     acked = await place.root.call("object.create", {"type": "note", "data": {"marker": "1"}})
@@ -183,6 +187,7 @@ os.execv(sys.executable, [sys.executable, "-m", "scoped_mcp.faces.cli", *sys.arg
 SOMEBODY = 65_534
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can own what is another's")
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(

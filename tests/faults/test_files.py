@@ -184,6 +184,7 @@ async def test_others_that_write_and_checkpoint_are_no_trouble(place: Place) -> 
     assert len(stored(place.path)) == 151
 
 
+@pytest.mark.slow
 @promise("faults.files")
 @pytest.mark.parametrize("way", ["wal left", "wal taken along"])
 async def test_an_older_copy_never_takes_the_newest_writes_of_the_file_before_it(
@@ -219,6 +220,7 @@ async def test_an_older_copy_never_takes_the_newest_writes_of_the_file_before_it
     assert stored(path) == expected
 
 
+@pytest.mark.slow
 async def test_a_cut_file_put_right_serves_again_after_a_restart(tmp_path: Path) -> None:
     async with open_place(tmp_path) as made:
         await create(made.root, "kept")
@@ -238,6 +240,7 @@ async def test_a_cut_file_put_right_serves_again_after_a_restart(tmp_path: Path)
     assert stored(path) == ["kept", "after"]
 
 
+@pytest.mark.slow
 async def test_over_http_it_is_told_in_the_shape_of_any_refusal(place: Place) -> None:
     async with server(place.url) as (_, address), line(address, place.root_token) as caller:
         assert code(await caller.call("whoami")) == "done"

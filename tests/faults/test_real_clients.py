@@ -69,7 +69,7 @@ async def at(place: Place, transport: str, token: str) -> AsyncIterator[Any]:
 
 
 @promise("readme.clients", "eras.same")
-@pytest.mark.parametrize("transport", ["http", "stdio"])
+@pytest.mark.parametrize("transport", ["http", pytest.param("stdio", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_fastmcp_client_works_in_both_eras(
     place: Place, transport: str, era: str
@@ -95,6 +95,7 @@ async def test_the_fastmcp_client_works_in_both_eras(
     seen.check()
 
 
+@pytest.mark.slow
 @promise("readme.clients")
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_the_official_python_client_works(place: Place, transport: str) -> None:

@@ -36,6 +36,7 @@ def back(number: int) -> str:
     )
 
 
+@pytest.mark.slow
 @promise("schema.revision")
 @pytest.mark.sqlite
 async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
@@ -59,6 +60,7 @@ async def test_a_revision_that_appears_under_a_server_stops_it_until_it_is_gone(
     assert (await place.root.call("audit.verify"))["ok"]
 
 
+@pytest.mark.slow
 @promise("schema.alone")
 @pytest.mark.sqlite
 async def test_serving_over_stdio_migrates_nothing(place: Place) -> None:
