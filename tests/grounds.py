@@ -29,6 +29,8 @@ from scoped_mcp.storage.postgres.connection import PostgresConn, settle
 from tests import postgres
 
 ENGINES = ("sqlite", "postgresql")
+FACES = ("faces", "examples", "bench")
+"""Folders of tests that see no engine: what they call is played on both where it is done."""
 _places = itertools.count(1)
 
 
@@ -208,7 +210,8 @@ def engines(metafunc: pytest.Metafunc) -> None:
     if "ground" not in metafunc.fixturenames:
         return
     node = metafunc.definition
-    if "database_path" in metafunc.fixturenames or node.get_closest_marker("sqlite"):
+    faced = any(folder in node.path.parts for folder in FACES)
+    if "database_path" in metafunc.fixturenames or node.get_closest_marker("sqlite") or faced:
         names: list[Any] = ["sqlite"]
     else:
         later = [] if node.get_closest_marker("both") else [pytest.mark.slow]

@@ -16,7 +16,10 @@ from tests.bench.seed import seed
 
 ROOT = Path(__file__).parents[2]
 # All but those that need what the tests do not install: pyscoped from PyPI, and PostgreSQL.
-HERE = ("writes", "serving", "lists", "growth", "workers", "memory", "environments")
+HERE = (
+    *("writes", "serving", "lists", "growth", "workers", "memory", "environments"),
+    "organisations",
+)
 
 
 @pytest.mark.slow
