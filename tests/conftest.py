@@ -139,6 +139,12 @@ class Home:
         return await self.scoped.session(self.tokens[name])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest on one core begins first: nobody waits for it at the end."""
+    longest = ("test_coverage", "for_long", "test_bench", "sqlite-all")
+    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     grounds.engines(metafunc)
 

@@ -69,8 +69,9 @@ class Watch:
             InternalError: the message says which file and what became of it.
         """
         unwritten = {""} if alone and self._settled else set[str]()
+        known = self._files  # before we look: another thread may settle what it wrote meanwhile
         found = [_look(name) for name in self._names]
-        trouble = self._compare(found, {"", "-wal"} if self._trouble else unwritten)
+        trouble = self._compare(known, found, {"", "-wal"} if self._trouble else unwritten)
         if trouble:
             self._refuse(trouble, "nothing more is stored")
         if self._trouble:
@@ -83,16 +84,18 @@ class Watch:
         Raises:
             InternalError: they are not: what was committed may be lost.
         """
+        known = self._files
         found = [_look(name) for name in self._names]
-        trouble = self._compare(found, set())
+        trouble = self._compare(known, found, set())
         if trouble:
             self._refuse(trouble, "what was being stored may be lost")
         self._files = [file for file in found if file is not None]
         self._settled = True
 
-    def _compare(self, found: list[_File | None], unwritten: set[str]) -> str:
+    @staticmethod
+    def _compare(known: list[_File], found: list[_File | None], unwritten: set[str]) -> str:
         """What is wrong, in words for callers: no paths."""
-        for suffix, was, now in zip(SUFFIXES, self._files, found, strict=True):
+        for suffix, was, now in zip(SUFFIXES, known, found, strict=True):
             name = f"the database's {suffix} file" if suffix else "the database file"
             if now is None:
                 return f"{name} was moved away or deleted under the server"
