@@ -74,9 +74,9 @@ class Writers:
 
 async def restored(file: Path, folder: Path) -> tuple[set[str], Any]:
     """What a replica holds once it was verified and restored."""
-    target = folder / "scoped.db"
-    made = await Scoped.restore(f"sqlite:///{target}", file)
-    found = contents(target, "object")
+    url = f"sqlite:///{folder / 'scoped.db'}"
+    made = await Scoped.restore(url, file)
+    found = contents(url, "object")
     return {content["state"]["data"]["marker"] for _, _, content in found}, made
 
 

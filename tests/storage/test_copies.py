@@ -19,6 +19,8 @@ from scoped_mcp.storage import copies, driver, guards, schema
 from tests.conftest import Home
 from tests.promises import promise
 
+pytestmark = pytest.mark.sqlite
+
 NOTE = {"type": "note", "data": {"title": "x" * 500}}
 PAGE = 4_096
 GUARD = (
