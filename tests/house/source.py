@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
     @property
     def module(self) -> str:
         parts = ("scoped_mcp", *self.path.relative_to(PACKAGE).with_suffix("").parts)
@@ -53,7 +57,7 @@ class Source:
 
     def imports(self) -> Iterator[tuple[str, str, str]]:
         """Every import: module, name (or ""), and the word it is known by here."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield alias.name, "", alias.asname or alias.name.partition(".")[0]
@@ -62,15 +66,38 @@ class Source:
                     yield node.module or "", alias.name, alias.asname or alias.name
 
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
 
 
+@cache
 def sources(under: Path = PACKAGE) -> list[Source]:
     """Every Python file below a folder, but for schema revisions, which are history."""
     files = (f for f in sorted(under.rglob("*.py")) if f.parent.name != "versions")
     return [Source(f) for f in files]
+
+
+def each(found: Iterable[Source]) -> Callable[[Callable[[Source], None]], Callable[[], None]]:
+    """Ask the same of every file; what is wrong with several is told of all of them."""
+
+    def asked(test: Callable[[Source], None]) -> Callable[[], None]:
+        def of_all() -> None:
+            wrong: list[AssertionError] = []
+            for source in found:
+                try:
+                    test(source)
+                except AssertionError as error:
+                    error.add_note(f"in {source}")
+                    wrong.append(error)
+            if wrong:
+                raise ExceptionGroup(test.__name__, wrong)
+
+        of_all.__name__, of_all.__module__ = test.__name__, test.__module__
+        of_all.__qualname__, of_all.__doc__ = test.__qualname__, test.__doc__
+        return of_all
+
+    return asked
 
 
 def door(room: str) -> set[str]:

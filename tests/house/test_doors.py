@@ -15,6 +15,7 @@ from tests.house.source import (
     Source,
     contract,
     door,
+    each,
     rooms_named_in,
     sources,
 )
@@ -84,7 +85,7 @@ def test_a_door_fits_on_a_screen(room: str) -> None:
 
 
 @promise("rooms.doors")
-@pytest.mark.parametrize("source", sources(), ids=str)
+@each(sources())
 def test_rooms_are_entered_by_their_doors(source: Source) -> None:
     doors: dict[str, str] = {}
     for module, name, known_as in source.imports():
@@ -97,14 +98,14 @@ def test_rooms_are_entered_by_their_doors(source: Source) -> None:
         elif parts[2] != source.room:
             assert len(parts) == 3, f"{source} goes round the door: {module}"
             assert name in door(parts[2]), f"{source} takes {name}, not shown by {parts[2]}"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             room = doors.get(node.value.id)
             assert room is None or node.attr in door(room), f"{source}: {room}.{node.attr}"
 
 
 @promise("rooms.doors")
-@pytest.mark.parametrize("source", OF_ROOMS, ids=str)
+@each(OF_ROOMS)
 def test_a_part_imports_what_it_may(source: Source) -> None:
     room, part = source.room, source.part
     own = f"scoped_mcp.layers.{room}"
@@ -122,11 +123,11 @@ def test_a_part_imports_what_it_may(source: Source) -> None:
             assert whole.startswith(MAY[part]), f"{source} imports {whole}"
 
 
-@pytest.mark.parametrize("source", [s for s in OF_ROOMS if s.part == "logic"], ids=str)
+@each([s for s in OF_ROOMS if s.part == "logic"])
 def test_logic_is_pure(source: Source) -> None:
     imported = {module.partition(".")[0] for module, _, _ in source.imports()}
     assert not imported & {"os", "time", "secrets", "random", "sqlalchemy", "asyncio", "pathlib"}
-    calls = {ast.unparse(n.func) for n in ast.walk(source.tree) if isinstance(n, ast.Call)}
+    calls = {ast.unparse(n.func) for n in source.nodes if isinstance(n, ast.Call)}
     assert not calls & {"datetime.now", "datetime.today", "open", "print"}
 
 

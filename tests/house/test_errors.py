@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 
-import pytest
-
 from scoped_mcp.kernel import errors
 from scoped_mcp.kernel.errors import Code, ScopedError
-from tests.house.source import Source, sources
+from tests.house.source import Source, each, sources
 from tests.promises import promise
 
 LEAVES = {kind.__name__ for kind in ScopedError.__subclasses__()}
@@ -22,17 +20,17 @@ def test_the_tree_is_flat_and_closed() -> None:
     assert set(vars(errors)) >= LEAVES
 
 
-@pytest.mark.parametrize("source", sources(), ids=str)
+@each(sources())
 def test_no_other_class_is_a_refusal(source: Source) -> None:
     if str(source) == "kernel/errors.py":
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef):
             bases = {ast.unparse(base) for base in node.bases}
             assert not bases & (LEAVES | {"ScopedError"}), node.name
 
 
-@pytest.mark.parametrize("source", sources(), ids=str)
+@each(sources())
 def test_only_storage_knows_a_driver_s_errors(source: Source) -> None:
     if str(source).startswith("storage"):
         return
@@ -41,10 +39,10 @@ def test_only_storage_knows_a_driver_s_errors(source: Source) -> None:
 
 
 @promise("spine.final")
-@pytest.mark.parametrize("source", [s for s in sources() if str(s).startswith("layers")], ids=str)
+@each([s for s in sources() if str(s).startswith("layers")])
 def test_handlers_raise_refusals_or_bugs_and_catch_neither(source: Source) -> None:
-    own = {node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)}
-    for node in ast.walk(source.tree):
+    own = {node.name for node in source.nodes if isinstance(node, ast.ClassDef)}
+    for node in source.nodes:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             name = ast.unparse(node.exc.func).rpartition(".")[2]
             known = name in LEAVES | BUGS | own or name[0].islower() or name.startswith("_")

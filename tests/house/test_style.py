@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-import pytest
-
-from tests.house.source import LAYERS, PACKAGE, Source, sources
+from tests.house.source import LAYERS, PACKAGE, Source, each, sources
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -19,16 +17,12 @@ CATCHERS = ("faces/", "spine/run.py", "storage/sqlite.py")
 CHANCE = {"secrets", "random", "uuid", "time"}
 
 
-def ids(found: list[Source]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("source", found, ids=str)
-
-
-@ids(ALL)
+@each(ALL)
 def test_a_file_fits_in_a_head(source: Source) -> None:
     assert len(source.text.splitlines()) < FILE_LINES
 
 
-@ids(ALL)
+@each(ALL)
 def test_a_function_fits_on_a_screen(source: Source) -> None:
     for function in source.functions():
         first = function.body[1] if ast.get_docstring(function) and function.body[1:] else None
@@ -36,23 +30,23 @@ def test_a_function_fits_on_a_screen(source: Source) -> None:
         assert (function.end_lineno or 0) - start < FUNCTION_LINES, function.name
 
 
-@ids(ALL)
+@each(ALL)
 def test_names_say_what_a_thing_is(source: Source) -> None:
     assert source.path.stem not in WORDS
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef):
             last = re.findall("[A-Z][a-z]+", node.name)[-1:]
             assert not {word.lower() for word in last} & WORDS, node.name
 
 
-@ids(ALL)
+@each(ALL)
 def test_a_file_says_what_it_is_for(source: Source) -> None:
     assert ast.get_docstring(source.tree)
 
 
-@ids(ALL)
+@each(ALL)
 def test_nobody_catches_everything(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.ExceptHandler):
             continue
         caught = "everything" if node.type is None else ast.unparse(node.type)
@@ -68,9 +62,9 @@ def test_nobody_catches_everything(source: Source) -> None:
         assert allowed or raises, f"{source}:{node.lineno} catches {caught}"
 
 
-@ids(CORE)
+@each(CORE)
 def test_nobody_suppresses_everything(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
             assert "Exception" not in {ast.unparse(a) for a in node.args}, node.lineno
 
@@ -79,18 +73,18 @@ def _is_text(node: ast.Expr) -> bool:
     return isinstance(node.value, ast.Constant)
 
 
-@ids(INSIDE)
+@each(INSIDE)
 def test_time_and_chance_are_handed_in(source: Source) -> None:
     imported = {module.partition(".")[0] for module, _, _ in source.imports()}
     assert not imported & CHANCE
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert not re.search(r"\b(datetime|date)\.(now|today|utcnow)$", called), node.lineno
             assert called not in {"os.urandom", "print", "open"}, node.lineno
 
 
-@ids([s for s in INSIDE if str(s).startswith(("layers", "extensions"))])
+@each([s for s in INSIDE if str(s).startswith(("layers", "extensions"))])
 def test_handlers_are_plain_functions(source: Source) -> None:
     if source.room is not None and source.part == "worker":
         return
@@ -102,15 +96,15 @@ def test_handlers_are_plain_functions(source: Source) -> None:
             assert not arguments & {"tx", "conn"}, function.name
 
 
-@ids(sources(LAYERS))
+@each(sources(LAYERS))
 def test_rooms_never_touch_a_transaction_s_inside(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute):
             assert node.attr != "_context", node.lineno
             assert node.attr not in {"savepoint", "release", "rollback", "commit"}, node.lineno
 
 
-@ids(ALL)
+@each(ALL)
 def test_every_exemption_has_a_reason(source: Source) -> None:
     for number, line in enumerate(source.text.splitlines(), 1):
         if re.search(r"#\s*noqa", line):
@@ -121,10 +115,10 @@ def test_every_exemption_has_a_reason(source: Source) -> None:
             assert re.search(r"# pyright: ignore\[\w+(, \w+)*\]", line), f"{source}:{number}"
 
 
-@ids(ALL)
+@each(ALL)
 def test_refusals_are_written_alike(source: Source) -> None:
     """Lower case, no full stop, no Python names; code may open with a backtick."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Assign) or ast.unparse(node.targets[0]) != "message":
             continue
         parts = node.value.values if isinstance(node.value, ast.JoinedStr) else [node.value]

@@ -28,9 +28,11 @@ class Sights(Rooms):
 
     Attributes:
         every: Of how many watchers one lists what it sees, by turns.
+        seldom: Of how many watchers one looks at all before the end, by turns.
     """
 
     every = 1
+    seldom = 1
 
     # --- expected
 
@@ -72,6 +74,8 @@ class Sights(Rooms):
         async def everybody() -> None:
             looks: list[Any] = []
             for turn, token in enumerate(self.watching(), next(self.numbers)):
+                if not whole and turn % self.seldom:
+                    continue
                 if whole or turn % self.every == 0:
                     looks.append(self.lists(token, whole=whole))
                 if whole or turn % 2:

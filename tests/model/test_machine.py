@@ -324,8 +324,8 @@ def play(
     chance: int | None = None,
     kind: type[Machine] = Machine,
 ) -> None:
-    every = 6 if chance is None else 5  # one of so many callers looks each time, by turns
-    machine: Any = type("Machine", (kind,), {"start": start, "every": every})
+    every, seldom = (2, 7) if chance is None else (2, 3)
+    machine: Any = type("Machine", (kind,), {"start": start, "every": every, "seldom": seldom})
     if chance is not None:
         machine = seed(chance)(machine)
     times = settings(max_examples=examples, stateful_step_count=steps)
