@@ -10,7 +10,11 @@ The house is copied from a template made once a test session, so a test pays for
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
+import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +28,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from scoped_mcp import Scoped, Session
-from tests import grounds
+from tests import grounds, postgres
 from tests.grounds import Ground
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -35,6 +39,19 @@ settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("house")
+
+
+def _in_memory() -> None:
+    """Put what tests write where no disk is waited for; it goes with the process that began."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="scoped-tests-", dir=postgres.memory()))
+    folder.chmod(0o755)  # PostgreSQL runs as another account where we are root
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+_in_memory()
 
 
 class FixedClock:
@@ -139,8 +156,17 @@ class Home:
         return await self.scoped.session(self.tokens[name])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+CLAIMS = pytest.StashKey[dict[str, list[str]]]()
+"""Which test claims which promises."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before a profile is chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest on one core begins first: nobody waits for it at the end."""
+    config.stash[CLAIMS] = {
+        item.nodeid: [name for mark in item.iter_markers("promise") for name in mark.args]
+        for item in items
+    }
     longest = ("test_coverage", "for_long", "test_bench", "sqlite-all")
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 

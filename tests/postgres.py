@@ -32,7 +32,17 @@ _SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+ROOM = 4 * 2**30
+"""How many bytes the tests may need there, all processes together."""
 _counter = itertools.count(1)
+
+
+def memory() -> Path | None:
+    """Where files lie in memory, if there is such a place with room for them."""
+    place = Path("/dev/shm")  # noqa: S108 - folders of our own are made in it
+    if place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > ROOM:
+        return place
+    return None
 
 
 class Server:
@@ -76,9 +86,9 @@ def server() -> Server:
 
 def start() -> Server:
     """A server of one's own, for what others must not suffer."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="scoped-pg-", dir=place))
+    folder = Path(
+        tempfile.mkdtemp(prefix="scoped-pg-", dir=None if "TMPDIR" in os.environ else memory())
+    )
     folder.chmod(0o755)  # the server runs as another account where we are root
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -312,6 +312,7 @@ def test_nobody_is_told_of_what_they_may_not_see_however_much_happens(
     asyncio.run(_watched(steps, who))
 
 
+@pytest.mark.slow
 async def test_every_write_can_be_done_unseen() -> None:
     """What is left undone needs to be taught: a kind of id to pick from, an example that works."""
     async with pair() as worlds:
