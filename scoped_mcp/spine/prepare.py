@@ -22,7 +22,7 @@ from scoped_mcp.spine.work import UnpreparedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from scoped_mcp.spine.declare import Command, Operation
+    from scoped_mcp.spine.declare import Command, Operation, Prepare
     from scoped_mcp.spine.outcome import Outcome
     from scoped_mcp.spine.parse import Request
     from scoped_mcp.spine.tx import WriteTx
@@ -47,7 +47,7 @@ async def through(
     operation, ready = request.operation, dict[Any, Any]()
     if operation is not None and operation.prepare is not None and request.command is not None:
         try:
-            await foresee(replace(request, operation=_asking(operation)))
+            await foresee(replace(request, operation=_asking(operation, operation.prepare)))
         except UnpreparedError as wanted:
             ready |= await _worked(wanted, workshop)
     for _ in range(TRIES):
@@ -67,13 +67,12 @@ async def _worked(wanted: UnpreparedError, workshop: Workshop) -> Mapping[About,
     return dict(zip(wanted.tasks, found, strict=True))
 
 
-def _asking(operation: Operation) -> Operation:
+def _asking(operation: Operation, prepare: Prepare) -> Operation:
     """An operation that only asks what work another will ask for."""
 
     def ask(command: Command[Any], tx: ReadTx | WriteTx) -> View:
         reading = ReadTx(tx._context, tx.operation, tx.record)  # noqa: SLF001 - without `put`
-        if operation.prepare is not None:
-            reading.work_out(operation.prepare(command, reading))
+        reading.work_out(prepare(command, reading))
         return View()
 
     return replace(operation, handler=ask)

@@ -41,7 +41,7 @@ def _answer(task: Task) -> tuple[Any, str | None]:
         return None, type(error).__name__
 
 
-def main() -> None:
+def main() -> None:  # pragma: no cover - a process of its own: tests/spine/test_prepare.py
     """Serve on standard input and output; what else writes there goes nowhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides when it ends
     if hasattr(os, "nice"):

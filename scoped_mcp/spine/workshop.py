@@ -139,5 +139,4 @@ async def _ended(process: Process) -> None:
     await process.wait()
     with contextlib.suppress(ConnectionError):
         await cast("StreamWriter", process.stdin).wait_closed()
-    while await cast("StreamReader", process.stdout).read(65_536):
-        pass
+    await cast("StreamReader", process.stdout).read()

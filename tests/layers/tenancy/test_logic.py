@@ -304,3 +304,7 @@ class TestGranting:
             return None if day is None else datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
 
         assert logic.outlives(at(granted), at(held)) is longer
+
+
+def test_a_scope_in_which_nobody_stands_shows_nothing_of_what_it_owns() -> None:
+    assert logic.owned_sight(1, logic.Standing(direct=frozenset({2}))).access is Access.NONE
