@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -160,15 +161,32 @@ CLAIMS = pytest.StashKey[dict[str, list[str]]]()
 """Which test claims which promises."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before a profile is chosen
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest on one core begins first: nobody waits for it at the end."""
+LONGEST = ("test_coverage", "for_long", "however_much", "at_length", "test_bench", "a quarter")
+"""What takes longest on one core: nobody is to wait for it at the end."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    """Know what all claim before a profile is chosen; then let each process begin with the longest.
+
+    Each begins with its share of the list (`--dist worksteal`), so each share begins with some.
+    """
     config.stash[CLAIMS] = {
         item.nodeid: [name for mark in item.iter_markers("promise") for name in mark.args]
         for item in items
     }
-    longest = ("test_coverage", "for_long", "test_bench", "sqlite-all")
-    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
+    yield
+    processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    longest = [item for item in items if any(name in item.nodeid for name in LONGEST)]
+    others = iter([item for item in items if item not in set(longest)])
+    dealt: list[pytest.Item] = []
+    for n in range(processes):
+        share = longest[n::processes]
+        size = (len(items) - len(dealt)) // (processes - n)
+        dealt += [*share, *islice(others, max(0, size - len(share)))]
+    items[:] = [*dealt, *others]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -282,13 +283,15 @@ async def line(face: Face, token: str | None = None) -> AsyncIterator[Wire]:
 
 @promise("parse.traced", "objects.not_json")
 @pytest.mark.parametrize(
-    "of", [pytest.param(16, id="a sixteenth"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "of",
+    [pytest.param(16, id="a sixteenth"), pytest.param(4, id="a quarter", marks=pytest.mark.slow)],
 )
 async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothing(
     face: Face, of: int
 ) -> None:
+    """Another part each time: after some runs, every value in every field."""
     known = await known_ids(face)
-    turn = 0
+    turn = secrets.randbelow(of)
     async with line(face) as wire:
         for operation in TOOLS:
             arguments = base(operation, known)
@@ -299,7 +302,7 @@ async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothin
                         label = f"{operation.tool_name}.{name} = {bad.label}"
                         sent = request(arguments, name, bad.json)
                         await wire.probe(label, operation.tool_name, sent, refused=bad.refused)
-    assert wire.calls > 500
+    assert wire.calls > 500, turn
 
 
 @pytest.mark.parametrize("bad", UNPARSABLE, ids=lambda bad: bad.label)

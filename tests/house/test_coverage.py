@@ -12,9 +12,11 @@ import pytest
 from tests.house.source import ROOT
 
 PROVED = "scoped_mcp/kernel/*,scoped_mcp/spine/*,*/logic.py"
-BOTH = ("tests/kernel", "tests/spine")
+BOTH = ("tests/spine/test_beside.py",)
 """On both engines: some branches are taken on one of them alone."""
 ONE = (
+    "tests/kernel",
+    "tests/spine",
     *(f"tests/layers/{room}" for room in ("tenancy", "environments", "registry")),
     *(f"tests/layers/{room}/test_operations.py" for room in ("objects", "identity", "audit")),
     *(f"tests/layers/{room}/test_logic.py" for room in ("identity", "flow")),

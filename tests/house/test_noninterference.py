@@ -229,7 +229,7 @@ def test_nobody_hears_of_what_they_may_not_see(
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=8)
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str, seed: int
@@ -238,7 +238,7 @@ def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
 
 
 @pytest.mark.slow
-@settings(max_examples=2, phases=[Phase.generate])
+@settings(max_examples=1, phases=[Phase.generate])
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see_on_postgresql(
     steps: list[tuple[bool, str, int]], who: str, seed: int
@@ -304,7 +304,7 @@ def test_nobody_is_told_of_what_they_may_not_see(
 
 
 @pytest.mark.slow
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(steps=STEPS, who=st.sampled_from(OBSERVERS))
 def test_nobody_is_told_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str

@@ -28,7 +28,7 @@ class Sights(Rooms):
 
     Attributes:
         every: Of how many watchers one lists what it sees, by turns.
-        seldom: Of how many watchers one looks at all before the end, by turns.
+        seldom: Of how many watchers one looks at all, by turns; at the end, of two.
     """
 
     every = 1
@@ -74,7 +74,7 @@ class Sights(Rooms):
         async def everybody() -> None:
             looks: list[Any] = []
             for turn, token in enumerate(self.watching(), next(self.numbers)):
-                if not whole and turn % self.seldom:
+                if turn % (min(2, self.seldom) if whole else self.seldom):
                     continue
                 if whole or turn % self.every == 0:
                     looks.append(self.lists(token, whole=whole))
