@@ -39,7 +39,8 @@ WEEK = 7 * 86_400
 settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("house")
+settings.register_profile("fewer", settings.get_profile("house"), max_examples=25)
+settings.load_profile(os.environ.get("SCOPED_MCP_TEST_EXAMPLES", "house"))
 
 
 def _in_memory() -> None:

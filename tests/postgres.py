@@ -105,7 +105,9 @@ def start() -> Server:
 @cache
 def admin() -> psycopg.Connection[Any]:
     """A connection that may do anything, for what happens below the application."""
-    return psycopg.connect(server().get_uri(), autocommit=True)
+    connection = psycopg.connect(server().get_uri(), autocommit=True)
+    atexit.register(connection.close)  # before its server ends
+    return connection
 
 
 def url(schema: str | None = None) -> str:

@@ -32,7 +32,8 @@ def _coverage(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "coverage", *arguments],
         cwd=ROOT,
-        env=os.environ | {"COVERAGE_FILE": str(folder / "coverage")},
+        env=os.environ
+        | {"COVERAGE_FILE": str(folder / "coverage"), "SCOPED_MCP_TEST_EXAMPLES": "fewer"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -229,7 +229,7 @@ def test_nobody_hears_of_what_they_may_not_see(
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=5)
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str, seed: int
@@ -329,7 +329,7 @@ async def test_every_write_can_be_done_unseen() -> None:
                 await worlds.act(WRITES[edge], 1, unseen=True, tries=30, about=about)
         missing = sorted(WRITES.keys() - PUBLIC - worlds.done)
         assert not missing, f"teach me how to do {missing} unseen"
-        for who in ("mallory", "vera", "adam"):
+        for who in ("mallory", "vera"):
             assert await _everything_is_the_same(worlds, who, 1) > 200
 
 

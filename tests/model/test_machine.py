@@ -324,7 +324,7 @@ def play(
     chance: int | None = None,
     kind: type[Machine] = Machine,
 ) -> None:
-    every, seldom = 2, 7
+    every, seldom = (2, 7) if chance is None else (2, 13)
     machine: Any = type("Machine", (kind,), {"start": start, "every": every, "seldom": seldom})
     if chance is not None:
         machine = seed(chance)(machine)

@@ -216,10 +216,10 @@ def play(ground: Ground, examples: int, steps: int) -> None:
 
 
 def test_promotions_and_their_model_agree(ground: Ground) -> None:
-    play(ground, 5, 30)
+    play(ground, *((5, 30) if ground is SQLITE else (2, 30)))
 
 
 @pytest.mark.slow
 @pytest.mark.sqlite  # on PostgreSQL the short form is enough: the rules are the same code
 def test_promotions_and_their_model_agree_at_length() -> None:
-    play(SQLITE, 12, 40)
+    play(SQLITE, 8, 40)
