@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -349,8 +350,12 @@ def rows_at(url: str) -> dict[str, list[tuple[Any, ...]]]:
 async def test_an_organisation_moves_to_the_other_engine_and_back_row_for_row(
     town: Town, tmp_path: Path
 ) -> None:
+    """With so many objects more as `SCOPED_MCP_TEST_MOVE` says."""
     owner = await town.owner("acme")
     made = await furnish(owner)
+    for _ in range(0, int(os.environ.get("SCOPED_MCP_TEST_MOVE", "0")), 200):
+        bulk = [{"type": "note", "data": {"n": n}} for n in range(200)]
+        await owner.call("object.create_many", {"objects": bulk})
     there, back = POSTGRESQL.place(tmp_path), f"sqlite:///{tmp_path / 'back.db'}"
     try:
         async for step in houses.move(town.houses, "acme", there):

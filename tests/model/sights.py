@@ -152,7 +152,7 @@ class Sights(Rooms):
         await self.object(token, thing)
         expected = self.expected(token, thing)
         seen = self.model.sight(self.with_(token), thing)[1]
-        history = await self.ask(token, "object.history", {"id": thing})
+        history = await self.ask(token, "object.history", {"id": thing, "limit": 100})
         if isinstance(expected, str):
             assert history == expected
         else:
