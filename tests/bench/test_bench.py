@@ -17,7 +17,7 @@ from tests.bench.seed import seed
 ROOT = Path(__file__).parents[2]
 # Not those that need what the tests do not install (pyscoped from PyPI, PostgreSQL), nor those that
 # take minutes.
-HERE = ("writes", "serving", "lists", "memory", "environments")
+HERE = ("writes", "serving", "lists", "memory")
 
 
 @pytest.mark.slow
@@ -32,8 +32,6 @@ def test_every_benchmark_runs_and_says_what_it_found(tmp_path: Path) -> None:
     for what in ("durable creates", "object_create over HTTP", "object_get over HTTP"):
         assert what in names
     for what in ("object_list", "member of 200 scopes", "resident", "growth", "open sessions"):
-        assert what in names
-    for what in ("environment_spawn", "environment_discard", "spawn → 10 creates → discard"):
         assert what in names
     assert all(one["aim"] and one["value"] is not None for one in found)
 

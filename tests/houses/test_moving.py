@@ -277,21 +277,6 @@ async def test_rows_are_copied_in_bounded_chunks(town: Town, monkeypatch: Any) -
     assert (await acme.call("audit.verify", {}))["ok"]
 
 
-@pytest.mark.slow
-async def test_ten_thousand_objects_move(tmp_path: Path) -> None:
-    settings = Settings(db=f"sqlite:///{tmp_path / 'scoped.db'}")
-    await Scoped.create(settings.db, name="root")
-    async with Houses.open(settings) as town:
-        founded = await houses.create(town, "acme", owner="root")
-        acme = await town.session(founded.token)
-        bulk = [{"type": "note", "data": {"n": n}} for n in range(200)]
-        for _ in range(50):
-            await acme.call("object.create_many", {"objects": bulk})
-        last = await acme.call("object.create", {"type": "note", "data": {"last": True}})
-        await moved(town, str(tmp_path / "moved.db"))
-        assert (await acme.call("object.get", {"id": last["id"]}))["data"] == {"last": True}
-
-
 @promise("organisations.moved", "organisations.left")
 async def test_the_home_moves_with_its_directory(town: Town) -> None:
     home, acme = await town.owner("home"), await town.owner("acme")
