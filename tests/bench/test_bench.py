@@ -15,13 +15,13 @@ from scoped_mcp.layers.objects import CreateObject, ListObjects
 from tests.bench.seed import seed
 
 ROOT = Path(__file__).parents[2]
-# Not those that need what the tests do not install (pyscoped from PyPI, PostgreSQL), nor those that
+# Not pyscoped, which is installed from PyPI by the benchmark that runs it, nor those that
 # take minutes.
 HERE = ("writes", "serving", "lists", "memory")
 
 
 @pytest.mark.slow
-def test_every_benchmark_runs_and_says_what_it_found(tmp_path: Path) -> None:
+def test_quick_benchmarks_run_and_say_what_they_found(tmp_path: Path) -> None:
     told = tmp_path / "bench.json"
     run = [sys.executable, "-m", "tests.bench", "--quick", "--json", str(told)]
     run += ["--rounds", "1", "--calls", "300", "--objects", "2000", *HERE]
