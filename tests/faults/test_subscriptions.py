@@ -162,7 +162,6 @@ async def test_a_token_that_runs_out_ends_its_stream_though_nothing_happens(
 
 
 @promise("subscription.stop", "subscription.company")
-@pytest.mark.sqlite  # what ends a stream is no engine's affair
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_server_ends_in_time_with_streams_open(place: Place, workers: int) -> None:
     token = (await place.issue("alice"))["token"]

@@ -1,8 +1,7 @@
 """The product and the model are asked the same, again and again, and everybody sees the same.
 
-After every call the principals list what they see (in the default profile some of them, by turns),
-and one object and one scope are looked at by all of them; at the end of a run everything is, in
-every way there is.
+After every call some of the principals, by turns, list what they see and look at one object and one
+scope; at the end of a run every second of them looks at everything, in every way there is.
 """
 
 from __future__ import annotations

@@ -229,7 +229,6 @@ BACK = {
 }
 
 
-@pytest.mark.sqlite  # who sees what is asked on both engines elsewhere
 @promise("subscription.gone", "scopes.streams")
 @pytest.mark.parametrize("how", LOSSES)
 async def test_what_is_gone_is_told_once_however_it_went_and_then_never_more(
@@ -314,7 +313,6 @@ ENDS = {
 }
 
 
-@pytest.mark.sqlite  # and so is what ends a credential
 @promise("stream.again", "scopes.streams")
 @pytest.mark.parametrize("how", ENDS)
 async def test_a_credential_that_works_no_more_is_told_nothing(
