@@ -13,7 +13,7 @@ from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import LargeBinary, and_, bindparam, func, insert, or_, select
+from sqlalchemy import LargeBinary, bindparam, func, insert, select, tuple_
 
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import chain_heads, entries, outbox, registry
@@ -107,12 +107,9 @@ class _Page:
         return past_walls(statement.order_by(*self.keys).limit(limit))
 
     def _greater(self) -> ColumnElement[bool]:
-        """Behind a key of several columns, as either engine has it."""
-        ways: list[ColumnElement[bool]] = []
-        for place, key in enumerate(self.keys):
-            same = (k == bindparam(f"k{n}") for n, k in enumerate(self.keys[:place]))
-            ways.append(and_(*same, key > bindparam(f"k{place}")))
-        return or_(*ways)
+        """Behind a key: compared as one value, which either engine finds in the key's index."""
+        places = [bindparam(f"k{n}", type_=key.type) for n, key in enumerate(self.keys)]
+        return tuple_(*self.keys) > tuple_(*places)
 
 
 def _long(column: ColumnElement[Any]) -> ColumnElement[int]:

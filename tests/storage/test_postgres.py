@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import bindparam, create_engine, insert, text, update
+from sqlalchemy import bindparam, create_engine, func, insert, text, update
 
 from scoped_mcp.kernel.errors import InternalError
 from scoped_mcp.storage.connection import Conn
@@ -63,6 +63,8 @@ class TestPostgres(Promises):
 
 ADD = insert(notes)
 CHANGE = update(notes).where(notes.c.id == bindparam("which")).values(text=bindparam("new"))
+SHORTEN = CHANGE.values(text=func.left(bindparam("new"), 3))
+LARGE = 8 * 1_048_576
 
 
 @promise("postgres.again")
@@ -91,6 +93,23 @@ async def test_works_that_deadlock_are_both_done(place: Place) -> None:
     last = runs[-1]
     found = await database.read(lambda conn: conn.rows(ALL))
     assert [row.text for row in found] == [f"{last} 1", f"{last} 2"]
+    await database.close()
+
+
+async def test_what_is_more_than_a_socket_holds_is_sent_whole(place: Place) -> None:
+    """The driver's own pipelines wait for the answer to what they sent but a part of."""
+    database = await place.open()
+    words = [f"{number:05} {'x' * 500}" for number in range(10_000)]
+
+    def work(conn: Conn) -> None:
+        conn.insert_all(ADD, [{"id": n, "text": each} for n, each in enumerate(words)])
+        conn.update(SHORTEN, {"which": 0, "new": "x" * LARGE})
+        conn.send(SHORTEN, {"which": 1, "new": "y" * LARGE})
+
+    async with asyncio.timeout(30):
+        await database.write(work)
+        found = await database.read(lambda conn: conn.rows(ALL))
+    assert [row.text for row in found] == ["xxx", "yyy", *words[2:]]
     await database.close()
 
 

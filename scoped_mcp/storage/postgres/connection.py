@@ -10,7 +10,9 @@ import itertools
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
+from psycopg.generators import send
 from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import ARRAY, String, Text, bindparam, func, insert, select
 from sqlalchemy.util import LRUCache
 
 from scoped_mcp.storage.connection import NOTHING, Plan
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor, Pipeline
     from sqlalchemy import Executable, Insert
+    from sqlalchemy.types import TypeEngine
 
     from scoped_mcp.storage.connection import KeysOf
 
@@ -77,14 +80,17 @@ class PostgresConn:
         plan, cursor = self._run(statement, values)
         if plan.returns:
             return int(cast("Any", cursor.fetchone())[0])
-        self._pipeline.sync()
+        self.sync()
         return 0
 
     def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert many rows that name the same columns, keys included."""
-        for row in rows:
-            self._run(statement, row)
-        self._pipeline.sync()
+        """Insert many rows that name the same columns, keys included: as one list a column."""
+        columns = {name: statement.table.c[name] for name in rows[0]}
+        lists = [bindparam(name, type_=ARRAY(_plain(c.type))) for name, c in columns.items()]
+        those = select(func.unnest(*lists).table_valued(*columns).render_derived())
+        many = insert(statement.table).from_select(list(columns), those, include_defaults=False)
+        self._run(many, {name: [row[name] for row in rows] for name in columns})
+        self.sync()
 
     def count_on(self, keys: Mapping[str, int]) -> None:
         """PostgreSQL counts beside its tables."""
@@ -98,7 +104,7 @@ class PostgresConn:
     def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
         _, cursor = self._run(statement, values)
-        self._pipeline.sync()
+        self.sync()
         return cursor.rowcount
 
     def send(self, statement: Any, values: Mapping[str, Any]) -> None:  # noqa: ANN401 - any of those
@@ -136,6 +142,15 @@ class PostgresConn:
         self._raw.execute(f"RELEASE SAVEPOINT {name}".encode())
         self._told.clear()  # what was told since is undone, too
 
+    def sync(self) -> None:
+        """Wait until everything that was said is done, or refused.
+
+        The driver's own looks for answers to what it may not yet have sent whole, for ever, where
+        that is more than a socket holds (psycopg#685).
+        """
+        self._raw.wait(send(self._raw.pgconn))
+        self._pipeline.sync()
+
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
         plans = _plans.get(statement)
         if plans is None:
@@ -170,6 +185,11 @@ class PostgresConn:
         if told:
             settings = ", ".join([_SETTING] * (len(told) // 2))
             self._raw.execute(f"SELECT {settings}".encode(), told)
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """A type of which there are arrays: text with an order of its own is none."""
+    return String() if isinstance(kind, Text) else kind
 
 
 def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement

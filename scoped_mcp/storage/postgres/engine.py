@@ -262,7 +262,7 @@ class PostgresDatabase:
                     raw.execute(self._tell)
                     committing = True
                     ended = raw.execute("COMMIT")
-                    pipeline.sync()
+                    conn.sync()
             except BaseException as error:
                 _abandon(raw, error)
                 if committing and trouble.is_lost(error):
@@ -320,9 +320,10 @@ class PostgresDatabase:
                     raw.execute(_LOOK)
                     now, revision, _ = raw.execute(_NOW).fetchone()
                     require_current(revision)
-                    value = work(PostgresConn(raw, pipeline, now=now))
+                    conn = PostgresConn(raw, pipeline, now=now)
+                    value = work(conn)
                     raw.execute("COMMIT")  # at a ROLLBACK psycopg forgets what is prepared
-                    pipeline.sync()
+                    conn.sync()
                     return value
             except BaseException as error:
                 _abandon(raw, error)
