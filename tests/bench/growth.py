@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from scoped_mcp import Scoped, Session
+from tests.bench.engines import Place, engines
 from tests.bench.measure import Finding, Scale, at_most, benchmark
 
 FEW = 10
@@ -22,15 +23,23 @@ Asked = list[tuple[Session, str, dict[str, Any]]]
 
 @benchmark("growth", "operations in a house of many scopes and in one of ten")
 async def growth(scale: Scale) -> list[Finding]:
+    findings: list[Finding] = []
+    with engines(scale) as places:
+        for engine, place in places.items():
+            findings += await _grown(engine, place, scale)
+    return findings
+
+
+async def _grown(engine: str, place: Place, scale: Scale) -> list[Finding]:
     times: dict[str, tuple[list[float], list[float]]] = {}
     async with AsyncExitStack() as stack:
-        many = await _house(stack, f"sqlite:///{scale.folder}/many/scoped.db", scale.scopes)
-        few = await _house(stack, f"sqlite:///{scale.folder}/few/scoped.db", FEW)
+        many = await _house(stack, place("many"), scale.scopes)
+        few = await _house(stack, place("few"), FEW)
         for _ in range(scale.rounds):
             for name in many:
                 for asked, took in zip((many[name], few[name]), _of(times, name), strict=True):
                     took.append(await _timed(asked))
-    size = f"{scale.scopes:,} / {FEW} scopes"
+    size = f"{scale.scopes:,} / {FEW} scopes, {engine}"
     return [at_most(f"{name}, {size}", 2.0, *both) for name, both in times.items()]
 
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from scoped_mcp import Scoped, Session
 from scoped_mcp.layers.objects import CreateObject, GetObject, ListObjects
 from scoped_mcp.spine.declare import Command
+from tests.bench.engines import Place, engines
 from tests.bench.measure import Finding, Scale, at_most, benchmark
 from tests.bench.seed import seed
 
@@ -33,16 +33,24 @@ LISTS = 25  # each of a round
 
 @benchmark("lists", "object_list of 20 and object_get in a large house and in a small one")
 async def lists(scale: Scale) -> list[Finding]:
+    findings: list[Finding] = []
+    with engines(scale) as places:
+        for engine, place in places.items():
+            findings += await _listed(engine, place, scale)
+    return findings
+
+
+async def _listed(engine: str, place: Place, scale: Scale) -> list[Finding]:
     async with AsyncExitStack() as stack:
-        small = await _house(stack, scale.folder / "small", SMALL, PLACES)
-        large = await _house(stack, scale.folder / "large", scale.objects, SCOPES)
+        small = await _house(stack, place("small"), SMALL, PLACES)
+        large = await _house(stack, place("large"), scale.objects, SCOPES)
         times: dict[str, tuple[list[float], list[float]]] = {}
         for _ in range(scale.rounds):
             for name in large:
                 slow, quick = times.setdefault(name, ([], []))
                 slow.append(await _timed(*large[name]))
                 quick.append(await _timed(*small[name]))
-    size = f"{scale.objects:,} / {SMALL:,} objects"
+    size = f"{scale.objects:,} / {SMALL:,} objects, {engine}"
     return [at_most(f"{name}, {size}", 2.0, *both) for name, both in times.items()]
 
 
@@ -54,15 +62,14 @@ async def _timed(who: Session, what: Command[Any]) -> float:
 
 
 async def _house(
-    stack: AsyncExitStack, folder: Path, size: int, places: int
+    stack: AsyncExitStack, url: str, size: int, places: int
 ) -> dict[str, tuple[Session, Command[Any]]]:
     """A house in which alice owns nearly all objects, and dora all scopes and what is shown."""
-    url = f"sqlite:///{folder}/scoped.db"
     tokens = {"alice": await Scoped.create(url, name="alice")}
     shown = min(size // 10, SHOWN)
     async with Scoped.open(url) as scoped:
         scopes, made = await _people(scoped, tokens, shown, places)
-    seed(folder / "scoped.db", [{"n": n} for n in range(size - FEW - shown)], each=SMALL // 4)
+    seed(url, [{"n": n} for n in range(size - FEW - shown)], each=SMALL // 4)
     scoped = await stack.enter_async_context(Scoped.open(url))
     alice, bob, carol = [await scoped.session(tokens[n]) for n in ("alice", "bob", "carol")]
     in_scope = f'{{"scope": "{scopes[0]}"}}'

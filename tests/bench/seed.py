@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.ids import EntryId, ObjectId
 from scoped_mcp.spine.trace import columns_of
 from scoped_mcp.storage import driver
+from tests.bench.engines import connected
 
 TOGETHER = 500
 _LAST = "SELECT id, body FROM entries WHERE operation = 'object.create' ORDER BY id DESC LIMIT 1"
@@ -27,29 +29,87 @@ _VERSION = (
     " JOIN objects o USING (id) WHERE v.entry = ?"
 )
 _HEAD = "UPDATE chain_heads SET seq = ?, hash = ?, at = ? WHERE chain = 0"
+_COUNTED = (
+    "SELECT setval('entry_numbers', (SELECT max(id) FROM entries))",
+    "SELECT setval(pg_get_serial_sequence('registry', 'id'), (SELECT max(id) FROM registry))",
+)
 
 
-def seed(path: Path, data: Sequence[dict[str, Any]], rare: str = "rare", each: int = 250) -> None:
+def seed(url: str, data: Sequence[dict[str, Any]], rare: str = "rare", each: int = 250) -> None:
     """Copies of the newest object that was created, of the same owner, at its place.
 
     Args:
-        path: The database; no server has it open.
+        url: The database; no server has it open.
         data: What the new ones hold, one by one.
         rare: The type of one of so many; the others have the pattern's.
         each: How many that is.
     """
-    raw = driver.connect(path)
-    entry, body = raw.execute(_LAST).fetchone()
-    found = raw.execute(_VERSION, (entry,))
-    names = [column[0] for column in found.description][1:]
-    content, *row = found.fetchone()
-    pattern = _Pattern(json.loads(body), json.loads(content), dict(zip(names, row, strict=True)))
-    for first in range(0, len(data), TOGETHER):
-        raw.execute("BEGIN IMMEDIATE")
-        some = list(enumerate(data[first : first + TOGETHER], first))
-        _write(raw, pattern, [(rare if n % each == 0 else None, one) for n, one in some])
-        raw.execute("COMMIT")
-    raw.close()
+    with _File(url) if url.startswith("sqlite") else _Server(url) as raw:
+        entry, body = raw.one(_LAST)
+        found = raw.execute(_VERSION, (entry,))
+        names = [column[0] for column in found.description][1:]
+        content, *row = found.fetchone()
+        row = dict(zip(names, row, strict=True))
+        pattern = _Pattern(json.loads(body), json.loads(content), row)
+        for first in range(0, len(data), TOGETHER):
+            some = list(enumerate(data[first : first + TOGETHER], first))
+            with raw.transaction():
+                _write(raw, pattern, [(rare if n % each == 0 else None, one) for n, one in some])
+
+
+class _File:
+    """SQLite, by the driver's module alone."""
+
+    def __init__(self, url: str) -> None:
+        self._raw = driver.connect(Path(url.removeprefix("sqlite:///")))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.execute("BEGIN IMMEDIATE")
+        yield
+        self.execute("COMMIT")
+
+    def execute(self, sql: str, values: Any = ()) -> Any:
+        return self._raw.execute(sql, values)
+
+    def one(self, sql: str, values: Any = ()) -> Any:
+        return self.execute(sql, values).fetchone()
+
+    def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        marks = ", ".join("?" * len(rows[0]))
+        self._raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+
+class _Server(_File):
+    """PostgreSQL, as an account that walls do not stop; at the end it knows how much there is."""
+
+    def __init__(self, url: str) -> None:
+        self._raw = connected(url)
+        self._raw.autocommit = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._raw.transaction():
+            yield
+
+    def __exit__(self, *_: object) -> None:
+        for sql in (*_COUNTED, "VACUUM ANALYZE"):
+            self._raw.execute(sql)
+        self._raw.close()
+
+    def execute(self, sql: str, values: Any = ()) -> Any:
+        return self._raw.execute(sql.replace("?", "%s"), values)
+
+    def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 class _Pattern:
@@ -57,10 +117,10 @@ class _Pattern:
         self.body, self.content, self.row = body, content, row
 
 
-def _write(raw: Any, pattern: _Pattern, some: list[tuple[str | None, dict[str, Any]]]) -> None:
-    (entry,) = raw.execute("SELECT max(id) + 1 FROM entries").fetchone()
-    (key,) = raw.execute("SELECT max(id) + 1 FROM registry").fetchone()
-    seq, previous, at = raw.execute("SELECT seq, hash, at FROM chain_heads").fetchone()
+def _write(raw: _File, pattern: _Pattern, some: list[tuple[str | None, dict[str, Any]]]) -> None:
+    (entry,) = raw.one("SELECT max(id) + 1 FROM entries")
+    (key,) = raw.one("SELECT max(id) + 1 FROM registry")
+    seq, previous, at = raw.one("SELECT seq, hash, at FROM chain_heads")
     changes: list[dict[str, Any]] = []
     rows: dict[str, list[tuple[Any, ...]]] = {}
     target = ""
@@ -83,12 +143,12 @@ def _write(raw: Any, pattern: _Pattern, some: list[tuple[str | None, dict[str, A
     body["target"] = target
     encoded = canonical.encode(body)
     digest = hashlib.sha256(encoded).digest()
-    known = "SELECT id FROM registry WHERE public_id = ?"
     for table, many in rows.items():
-        marks = ", ".join("?" * len(many[0]))
-        raw.executemany(f"INSERT INTO {table} VALUES ({marks})", many)
-    columns = columns_of(body, lambda one: raw.execute(known, (one,)).fetchone()[0])
+        raw.insert(table, many)
+    known = "SELECT id FROM registry WHERE public_id = ?"
+    columns = columns_of(body, lambda one: raw.one(known, (one,))[0])
     columns |= {"body": encoded, "hash": digest}
-    marks = ", ".join(f":{name}" for name in columns)
-    raw.execute(f"INSERT INTO entries ({', '.join(columns)}) VALUES ({marks})", columns)
+    marks = ", ".join("?" * len(columns))
+    insert = f"INSERT INTO entries ({', '.join(columns)}) VALUES ({marks})"
+    raw.execute(insert, tuple(columns.values()))
     raw.execute(_HEAD, (seq + 1, digest, at))

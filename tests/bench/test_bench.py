@@ -12,6 +12,9 @@ import pytest
 from scoped_mcp import Scoped
 from scoped_mcp.layers.audit import VerifyTrail
 from scoped_mcp.layers.objects import CreateObject, ListObjects
+from tests import postgres
+from tests.bench.engines import engines
+from tests.bench.measure import Scale
 from tests.bench.seed import seed
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +39,21 @@ def test_quick_benchmarks_run_and_say_what_they_found(tmp_path: Path) -> None:
     assert all(one["aim"] and one["value"] is not None for one in found)
 
 
-async def test_what_is_seeded_is_what_the_product_would_have_written(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/scoped.db"
+@pytest.mark.parametrize("engine", ["SQLite", "PostgreSQL"])
+async def test_what_is_seeded_is_what_the_product_would_have_written(
+    tmp_path: Path, engine: str
+) -> None:
+    scale = Scale(folder=tmp_path, postgres=postgres.server().get_uri())
+    with engines(scale) as places:
+        await seeded(places[engine]("seeded"))
+
+
+async def seeded(url: str) -> None:
     token = await Scoped.create(url, name="alice")
     async with Scoped.open(url) as scoped:
         alice = await scoped.session(token)
         await alice.run(CreateObject(type="note", data={"n": -1}))
-    seed(tmp_path / "scoped.db", [{"n": n} for n in range(600)])
+    seed(url, [{"n": n} for n in range(600)])
     async with Scoped.open(url) as scoped:
         alice = await scoped.session(token)
         page = await alice.run(ListObjects(limit=100, detail="full"))
