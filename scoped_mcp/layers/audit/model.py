@@ -51,13 +51,16 @@ class EntryPage(View):
 class EntryDetail(EntryView):
     """One entry with what was asked (for its actor and sponsors) and its place (for auditors).
 
-    `sponsors` says who answers for the actor, nearest first: for those readers.
+    `sponsors` says who answers for the actor, nearest first: for those readers. `under` is the
+    declared authority under which a nested operation ran: `channel`, `environment`, `sweeper` or
+    `rollback`; absent where it ran as its caller.
     """
 
     asked: dict[str, JsonValue] | None = None
     client: str | None = None
     trace: str | None = None
     sponsors: tuple[str, ...] | None = None
+    under: str | None = None
     owner: str | None = None
     chain: int | None = None
     seq: int | None = None

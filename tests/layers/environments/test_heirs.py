@@ -145,6 +145,7 @@ async def test_two_servers_write_it_down_once_and_each_change_has_its_entry(esta
     assert [len(trail[name]) for name in done] == [1, 1, 2, 1]
     entry = await house.root.call("audit.get", {"id": trail["template.inherit"][0]})
     assert entry["parent"]
+    assert entry["under"] == "sweeper"
     assert entry["owner"] == house.id("sub")
     history = await estate.people["bot"].call("object.history", {"id": estate.things["object"]})
     assert [one["version"] for one in history["items"]] == [4, 3, 2, 1]

@@ -122,6 +122,8 @@ async def test_the_trail_of_the_scope_tells_that_and_what_not_from_where(team: T
     assert told == {"promotion.request", "promotion.get", "promotion.review", "promotion.apply"}
     details = [await team.alice.call("audit.get", {"id": one["id"]}) for one in trail["items"]]
     assert not {home, note} & set(json.dumps(details).replace('"', " ").split())
+    under = {one["operation"]: one.get("under") for one in details}
+    assert under == dict.fromkeys(told) | {"promotion.apply": "channel"}
 
 
 async def test_a_pinned_agent_sees_the_promotions_and_channels_of_its_environment(

@@ -85,6 +85,8 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
             "arguments": body["arguments"],
         }
     named = _resolved(tx, body["owner"]) and _resolved(tx, body["target"])
+    if detail or named:
+        detail["under"] = body["under"]
     owner = body["owner"] if named else None
     return EntryDetail(**shown(tx, row), **detail, owner=owner)
 
