@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sqlalchemy.exc import DBAPIError
+
 from scoped_mcp.kernel.errors import InvalidError
-from scoped_mcp.storage import copies, schema, soundness
+from scoped_mcp.storage import copies, driver, schema, soundness
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from scoped_mcp.storage.database import Database
 
 _SQLITE, _POSTGRESQL = frozenset({"", "sqlite"}), frozenset({"postgresql", "postgres"})
+_MISTYPED = ("sqlite:", "postgresql:", "postgres:")
+"""What is no name of a file: a password would stand in it."""
 
 
 class Place(Protocol):
@@ -97,11 +101,12 @@ def place_of(url: str) -> Place:
         InvalidError: there is no engine for its scheme, or it cannot be read.
     """
     scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme in _SQLITE:
+    mistyped = not scheme and url.startswith(_MISTYPED)
+    if scheme in _SQLITE and not mistyped:
         return SQLiteFile(sqlite_path(url))
     if scheme in _POSTGRESQL:
         return _postgresql(url)
-    message = f"no engine for `{scheme}`"
+    message = "the database's URL lacks its //" if mistyped else f"no engine for `{scheme}`"
     raise InvalidError(
         message, hint="use sqlite:///path/to/scoped.db or postgresql://host/database"
     )
@@ -147,7 +152,10 @@ class SQLiteFile:
         if not self.path.is_file():
             message = f"there is no database at `{self.path}`"
             raise InvalidError(message, hint="create one with `scoped-mcp init`")
-        return schema.current(self.path)
+        try:
+            return schema.current(self.path)
+        except DBAPIError as error:
+            raise driver.translate(error) from error
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring it to a later revision."""
