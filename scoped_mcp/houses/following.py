@@ -44,9 +44,11 @@ class Following:
             await asyncio.wait(self._leaving)
 
     async def enter(self, stream: _Led) -> Follows:
-        """Open the house that the stream's credential leads to, and keep it."""
+        """Open the house that the stream's credential leads to, and keep it until it ends."""
         scoped = await stream.kept.enter_async_context(self._at(stream.token))
         self._led.add(stream)
+        if stream.ended is not None:  # its client left meanwhile
+            self.leave(stream)
         return scoped.follows
 
     def leave(self, stream: _Led) -> None:

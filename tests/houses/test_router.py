@@ -300,3 +300,25 @@ def test_addresses_hold_no_password_and_open_with_that_of_the_home() -> None:
         with pytest.raises(ScopedError):
             address(url)
     assert address("a b.db").endswith("/a%20b.db")
+
+
+@promise("organisations.bounded")
+async def test_a_house_is_let_go_of_when_who_followed_left_while_it_opened(town: Town) -> None:
+    async with town.beside() as other:
+        held = other.pool._hold(await other.directory.named("acme"))
+        holder = driver.dbapi.connect(str(town.path("acme")), isolation_level=None)
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        stream = other.follows.stream(town.tokens["acme"], Origin())
+        opening = asyncio.create_task(stream.open("mine", "object.list", {}))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert held.users == 1
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        stream.close()
+        holder.execute("ROLLBACK")
+        holder.close()
+        await (await other.session(town.tokens["acme"])).call("whoami")
+        assert held.users == 0
