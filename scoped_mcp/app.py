@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
 from scoped_mcp.config import Settings
+from scoped_mcp.kernel import text
 from scoped_mcp.kernel.clock import SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
@@ -24,7 +25,7 @@ from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage import copies, keys, schema
+from scoped_mcp.storage import copies, copying, keys, schema
 from scoped_mcp.storage.places import Place, SQLiteFile, place_of
 
 if TYPE_CHECKING:
@@ -97,21 +98,21 @@ class Scoped:
         """Create a database, its root scope and its first principal; the principal's token.
 
         Raises:
-            InvalidError: the database is in use.
+            InvalidError: the database is in use, or the name is none.
         """
+        text.require_name(name, "the first principal")
         settings = settings or Settings()
         place = place_of(url)
         chance = entropy or SystemEntropy()
-        place.create()
+        database = await _unfounded(place)
         try:
-            keys.make(key_path(place, settings))
-            house = House(
-                OrganisationId.of(chance.draw("house", 10)),
-                PrincipalId.of(chance.draw("house", 10)),
-                ScopeId.of(chance.draw("house", 10)),
-            )
-            database = await place.open()
             try:
+                keys.make(key_path(place, settings))
+                house = House(
+                    OrganisationId.of(chance.draw("house", 10)),
+                    PrincipalId.of(chance.draw("house", 10)),
+                    ScopeId.of(chance.draw("house", 10)),
+                )
                 spine = _spine(database, house, place, settings, clock, chance)
                 first = await spine.run_as_house(
                     tenancy.FoundHouse(
@@ -229,6 +230,7 @@ class Scoped:
         Raises:
             InvalidError: a server has the database open, or the key file is missing.
         """
+        text.require_name(name, "the principal")
         settings = settings or Settings()
         place = place_of(url)
         key = key_path(place, settings)
@@ -307,6 +309,37 @@ class Restored:
     seq: int
     head: str
     owners: tuple[str, ...]
+
+
+async def _unfounded(place: Place) -> Database:
+    """A database to found a house in: made here, or left by who was killed before it founded one.
+
+    INVARIANT: nobody else has it open until it is closed, so what is taken back is nobody's.
+
+    Raises:
+        InvalidError: it is in use.
+    """
+    if place.bare() or place.current() != schema.HEAD or await _in_use(place):
+        place.create()
+    database = await place.open(alone=True)
+    if await _empty(database):
+        return database
+    await database.close()
+    message = f"the database {text.quote(place.url)} is in use"
+    raise InvalidError(message, hint="somebody founded a house in it just now; name another")
+
+
+async def _in_use(place: Place) -> bool:
+    database = await place.open()
+    try:
+        return not await _empty(database)
+    finally:
+        await database.close()
+
+
+async def _empty(database: Database) -> bool:
+    """Whether nothing happened there, and nobody is copying into it."""
+    return await copying.vacant(database) and not any((await copying.sizes(database)).values())
 
 
 async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Restored:
