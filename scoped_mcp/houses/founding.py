@@ -155,19 +155,28 @@ async def upgrade(houses: Houses) -> list[dict[str, Any]]:
 
 
 async def put(houses: Houses, tenant: registry.Tenant, **changes: object) -> registry.Tenant:
-    """A new version of an organisation's place in the directory, as it is from now on."""
+    """A new version of an organisation's place in the directory, as it is from now on.
+
+    Raises:
+        ConflictError: somebody else changed it meanwhile, or the issuer leads elsewhere.
+    """
     wanted = tenant.but(**changes)
-    await houses.home.spine.run_as_house(
-        registry.SetTenant(
-            id=tenant.id,
-            expected_version=tenant.version,
-            url=wanted.url,
-            state=wanted.state,
-            target=wanted.target,
-            issuer=wanted.issuer,
-        ),
-        FACE,
+    change = registry.SetTenant(
+        id=tenant.id,
+        expected_version=tenant.version,
+        url=wanted.url,
+        state=wanted.state,
+        target=wanted.target,
+        issuer=wanted.issuer,
     )
+    try:
+        await houses.home.spine.run_as_house(change, FACE)
+    except ConflictError:
+        if (await houses.directory.named(tenant.name)).version == tenant.version:
+            raise
+        message = f"somebody else changed {quote(tenant.name)} meanwhile"
+        hint = "look with `scoped-mcp org list`, and call again if it is still to be done"
+        raise ConflictError(message, hint=hint, retry=True) from None
     return await houses.directory.named(tenant.name)
 
 

@@ -11,6 +11,7 @@ import pytest
 from scoped_mcp import Houses, Scoped, houses
 from scoped_mcp.app import key_path, place_of
 from scoped_mcp.config import Settings
+from scoped_mcp.houses.founding import put
 from scoped_mcp.kernel.errors import Code, InvalidError, ScopedError
 from scoped_mcp.storage import driver
 from tests.grounds import Ground
@@ -143,3 +144,14 @@ async def test_what_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
                 pass
     assert not key_path(place_of(str(text)), Settings()).exists()
     assert text.read_text().startswith("hello")
+
+
+async def test_two_operators_at_one_organisation_are_told_so_in_the_command_line_s_words(
+    town: Town,
+) -> None:
+    seen = await town.houses.directory.named("acme")
+    await houses.suspend(town.houses, "acme")
+    with pytest.raises(ScopedError) as refused:
+        await put(town.houses, seen, issuer=ISSUER)
+    assert (refused.value.code, refused.value.retry) == (Code.CONFLICT, True)
+    assert "scoped-mcp org list" in refused.value.hint
