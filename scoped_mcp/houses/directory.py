@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from scoped_mcp.app import place_of
 from scoped_mcp.kernel import text
@@ -96,7 +96,7 @@ def address(url: str) -> str:
 def _plain(url: str) -> str:
     place = place_of(url)
     if place.key_file is not None:
-        return f"sqlite:///{quote(place.url.removeprefix('sqlite:///'))}"
+        return place.url
     if registry.has_password(url.partition("://")[0] + "://x?" + urlsplit(url).query):
         message = "a database URL carries its password before its host, or not at all"
         raise InvalidError(message, hint="leave it to PGPASSFILE")

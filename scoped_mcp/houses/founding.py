@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote as quote_url
 
 from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.houses.directory import address, settings_of
@@ -31,6 +32,10 @@ FACE = "cli"
 HOME = "home"
 """What commands call the organisation whose directory names the others."""
 ISSUER_LENGTH = 1_000
+IN_USE = (
+    "name another with --db; if it is what a killed `org create` left, which no directory names, "
+    "move it away"
+)
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -66,9 +71,14 @@ async def create(  # noqa: PLR0913 - everything from outside is handed in
     url = address(db) if db is not None else _beside(houses.settings, name, tenant)
     settings = settings_of(tenant, url, houses.settings)
     _require_kept(db, settings)
-    token = await Scoped.create(
-        settings.db, name=owner, clock=clock, entropy=entropy, settings=settings
-    )
+    try:
+        token = await Scoped.create(
+            settings.db, name=owner, clock=clock, entropy=entropy, settings=settings
+        )
+    except InvalidError as refusal:
+        if not place_of(settings.db).bare():
+            refusal.hint = IN_USE
+        raise
     async with Scoped.open(settings.db, clock=clock, settings=settings) as founded:
         organisation = founded.spine.house.organisation
     added = await houses.home.spine.run_as_house(
@@ -320,9 +330,9 @@ def _beside(settings: Settings, name: str, tenant: str) -> str:
     place = place_of(settings.db)
     if place.key_file is None:
         return _schema_beside(place.url, name)
-    home = Path(place.url.removeprefix("sqlite:///"))
+    home = Path(unquote(place.url.removeprefix("sqlite:///")))
     stem = name if _FILE.fullmatch(name) else tenant
-    return address(str(home.with_name(f"{home.stem}.{stem}{home.suffix}")))
+    return address(quote_url(str(home.with_name(f"{home.stem}.{stem}{home.suffix}"))))
 
 
 def _schema_beside(home: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
 
 from sqlalchemy.exc import DBAPIError
 
@@ -27,7 +28,7 @@ class Place(Protocol):
 
     @property
     def url(self) -> str:
-        """Its URL, without a password."""
+        """Its URL, without a password: it names this place again."""
         ...
 
     @property
@@ -117,7 +118,7 @@ class SQLiteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.url = f"sqlite:///{path}"
+        self.url = f"sqlite:///{quote(str(path))}"
         self.key_file: Path | None = path.with_name(path.name + ".key")
         self.identity = path.name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -155,3 +156,26 @@ async def test_two_operators_at_one_organisation_are_told_so_in_the_command_line
         await put(town.houses, seen, issuer=ISSUER)
     assert (refused.value.code, refused.value.retry) == (Code.CONFLICT, True)
     assert "scoped-mcp org list" in refused.value.hint
+
+
+async def test_a_database_that_is_in_use_says_how_to_go_on(town: Town) -> None:
+    """As who was killed between its founding and its entry in the directory leaves it."""
+    await Scoped.create(str(town.path("late")), name="root", clock=town.clock)
+    with pytest.raises(InvalidError) as refused:
+        await town.found("late")
+    assert "--db" in refused.value.hint
+    town.path("late").unlink()
+    assert await town.found("late")
+
+
+async def test_a_folder_of_any_name_holds_a_town(tmp_path: Path) -> None:
+    """What is shown of a place names it again, percent signs and quotes included."""
+    folder = tmp_path / "50%41 o'clock #1"
+    folder.mkdir()
+    url = place_of(f"sqlite:///{quote(str(folder / 'scoped.db'))}").url
+    assert place_of(url).url == url
+    await Scoped.create(url, name="root")
+    async with Houses.open(Settings(db=url)) as opened:
+        made = await houses.create(opened, "acme", owner="anna")
+        assert await opened.session(made.token)
+        assert {"scoped.db", "scoped.acme.db"} <= files(folder)
