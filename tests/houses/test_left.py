@@ -15,7 +15,7 @@ from scoped_mcp.kernel.errors import Code
 from scoped_mcp.spine.caller import Origin
 from scoped_mcp.storage import copies
 from tests.houses.conftest import Town
-from tests.houses.test_moving import code_of, moved, usable
+from tests.houses.test_moving import answers, code_of, moved
 from tests.promises import promise
 
 
@@ -45,7 +45,7 @@ async def test_an_old_directory_opens_nothing_again_that_was_left(town: Town, ho
         shown = await houses.resume(restored, "acme")
         assert shown.url == address(str(town.folder / f"hop{hops - 1}.db"))
         assert (await there.call("object.get", {"id": made["id"]}))["version"] == 1
-        assert not await usable(town.path("acme"), town)
+        assert not await answers(town.path("acme"), town)
         await houses.suspend(restored, "acme")
     assert await code_of(acme.call("whoami")) is Code.UNAUTHENTICATED
 
@@ -66,7 +66,7 @@ async def test_a_home_that_was_left_does_nothing_to_the_others(town: Town) -> No
             assert await code_of(work) is Code.CONFLICT
         assert not town.path("late").exists()
         assert not (town.folder / "b.db").exists()
-        assert not await usable(town.path("acme"), town)
+        assert not await answers(town.path("acme"), town)
         assert (await there.session(town.tokens["acme"])) is not None
 
 
