@@ -25,8 +25,8 @@ from scoped_mcp.spine.context import House
 from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
-from scoped_mcp.storage import copies, copying, keys, schema
-from scoped_mcp.storage.places import Place, SQLiteFile, place_of
+from scoped_mcp.storage import copies, keys, schema
+from scoped_mcp.storage.places import Place, SQLiteFile, place_of, unfounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -104,7 +104,7 @@ class Scoped:
         settings = settings or Settings()
         place = place_of(url)
         chance = entropy or SystemEntropy()
-        database = await _unfounded(place)
+        database = await unfounded(place)
         try:
             try:
                 keys.make(key_path(place, settings))
@@ -309,37 +309,6 @@ class Restored:
     seq: int
     head: str
     owners: tuple[str, ...]
-
-
-async def _unfounded(place: Place) -> Database:
-    """A database to found a house in: made here, or left by who was killed before it founded one.
-
-    INVARIANT: nobody else has it open until it is closed, so what is taken back is nobody's.
-
-    Raises:
-        InvalidError: it is in use.
-    """
-    if place.bare() or place.current() != schema.HEAD or await _in_use(place):
-        place.create()
-    database = await place.open(alone=True)
-    if await _empty(database):
-        return database
-    await database.close()
-    message = f"the database {text.quote(place.url)} is in use"
-    raise InvalidError(message, hint="somebody founded a house in it just now; name another")
-
-
-async def _in_use(place: Place) -> bool:
-    database = await place.open()
-    try:
-        return not await _empty(database)
-    finally:
-        await database.close()
-
-
-async def _empty(database: Database) -> bool:
-    """Whether nothing happened there, and nobody is copying into it."""
-    return await copying.vacant(database) and not any((await copying.sizes(database)).values())
 
 
 async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Restored:

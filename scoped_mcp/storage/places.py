@@ -8,7 +8,7 @@ from urllib.parse import quote
 from sqlalchemy.exc import DBAPIError
 
 from scoped_mcp.kernel.errors import InvalidError
-from scoped_mcp.storage import copies, driver, schema, soundness
+from scoped_mcp.storage import copies, copying, driver, revisions, schema, soundness
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
@@ -111,6 +111,37 @@ def place_of(url: str) -> Place:
     raise InvalidError(
         message, hint="use sqlite:///path/to/scoped.db or postgresql://host/database"
     )
+
+
+async def unfounded(place: Place) -> Database:
+    """A database to found a house in: made here, or left by who was killed before it founded one.
+
+    INVARIANT: nobody else has it open until it is closed, so what is taken back is nobody's.
+
+    Raises:
+        InvalidError: it is in use.
+    """
+    if place.bare() or place.current() != revisions.HEAD or await _in_use(place):
+        place.create()
+    database = await place.open(alone=True)
+    if await _empty(database):
+        return database
+    await database.close()
+    message = f"the database `{place.url}` is in use"
+    raise InvalidError(message, hint="somebody founded a house in it just now; name another")
+
+
+async def _in_use(place: Place) -> bool:
+    database = await place.open()
+    try:
+        return not await _empty(database)
+    finally:
+        await database.close()
+
+
+async def _empty(database: Database) -> bool:
+    """Whether nothing happened there, and nobody is copying into it."""
+    return await copying.vacant(database) and not any((await copying.sizes(database)).values())
 
 
 class SQLiteFile:

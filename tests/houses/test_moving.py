@@ -260,7 +260,7 @@ async def answers(path: Path, town: Town) -> bool:
     try:
         async with Scoped.open(str(path), clock=town.clock) as alone:
             await alone.session(town.tokens["acme"])
-    except (ScopedError, AttributeError):
+    except ScopedError:
         return False
     return True
 
