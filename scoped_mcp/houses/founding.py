@@ -261,7 +261,12 @@ async def _set(
     nothing was opened where it went: never are there two.
     """
     async with at(houses, tenant) as scoped:
-        went = None if stays else await lives_at(houses, tenant, scoped)
+        try:
+            went = await lives_at(houses, tenant, scoped)
+        except ScopedError:
+            if not stays:
+                raise
+            went = None  # its move was given up: where it went may be gone for good
         if went is None:
             await _stand(scoped, tenant, state)
     if went is not None:

@@ -69,7 +69,7 @@ async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
             await put(houses, tenant, state=registry.TenantState.MOVING, target=url)
 
         async with at(houses, tenant) as source:
-            if not began and (there := await lives_at(houses, tenant, source)) is not None:
+            if (there := await lives_at(houses, tenant, source)) is not None:
                 message = f"{quote(name)} lives in {quote(there)}: this directory is an older one"
                 hint = "`scoped-mcp org resume` leads it there; then move it"
                 raise ConflictError(message, hint=hint)

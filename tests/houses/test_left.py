@@ -51,6 +51,23 @@ async def test_an_old_directory_opens_nothing_again_that_was_left(town: Town, ho
 
 
 @promise("organisations.left")
+async def test_a_directory_from_the_middle_of_a_move_opens_nothing_again_either(town: Town) -> None:
+    to = str(town.folder / "new.db")
+    async for step in houses.move(town.houses, "acme", to):
+        if step is Step.VERIFIED:
+            old = directory_of(town)
+    made = await (await town.owner("acme")).call("object.create", {"type": "note", "data": {}})
+    async with Houses.open(old, clock=town.clock) as restored:
+        assert await code_of(moved(restored, to)) is Code.CONFLICT
+        shown = await houses.resume(restored, "acme")
+        assert (shown.url, shown.state, shown.target) == (address(to), "active", None)
+        assert not await answers(town.path("acme"), town)
+        owner = await restored.session(town.tokens["acme"])
+        assert (await owner.call("object.get", {"id": made["id"]}))["version"] == 1
+        assert (await owner.call("audit.verify"))["ok"]
+
+
+@promise("organisations.left")
 async def test_a_home_that_was_left_does_nothing_to_the_others(town: Town) -> None:
     async for _ in houses.move_home(town.settings, str(town.folder / "h.db"), clock=town.clock):
         pass
