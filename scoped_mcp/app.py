@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scoped_mcp import layers
 from scoped_mcp.config import Settings
+from scoped_mcp.kernel import text
 from scoped_mcp.kernel.clock import SystemEntropy
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.ids import OrganisationId, PrincipalId, ScopeId
@@ -25,7 +26,7 @@ from scoped_mcp.spine.declare import Command, View
 from scoped_mcp.spine.follow import Follows
 from scoped_mcp.spine.run import Spine
 from scoped_mcp.storage import copies, keys, schema
-from scoped_mcp.storage.places import Place, SQLiteFile, place_of
+from scoped_mcp.storage.places import Place, SQLiteFile, place_of, unfounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -97,21 +98,21 @@ class Scoped:
         """Create a database, its root scope and its first principal; the principal's token.
 
         Raises:
-            InvalidError: the database is in use.
+            InvalidError: the database is in use, or the name is none.
         """
+        text.require_name(name, "the first principal")
         settings = settings or Settings()
         place = place_of(url)
         chance = entropy or SystemEntropy()
-        place.create()
+        database = await unfounded(place)
         try:
-            keys.make(key_path(place, settings))
-            house = House(
-                OrganisationId.of(chance.draw("house", 10)),
-                PrincipalId.of(chance.draw("house", 10)),
-                ScopeId.of(chance.draw("house", 10)),
-            )
-            database = await place.open()
             try:
+                keys.make(key_path(place, settings))
+                house = House(
+                    OrganisationId.of(chance.draw("house", 10)),
+                    PrincipalId.of(chance.draw("house", 10)),
+                    ScopeId.of(chance.draw("house", 10)),
+                )
                 spine = _spine(database, house, place, settings, clock, chance)
                 first = await spine.run_as_house(
                     tenancy.FoundHouse(
@@ -229,6 +230,7 @@ class Scoped:
         Raises:
             InvalidError: a server has the database open, or the key file is missing.
         """
+        text.require_name(name, "the principal")
         settings = settings or Settings()
         place = place_of(url)
         key = key_path(place, settings)

@@ -40,7 +40,12 @@ class Settings(BaseSettings):
         allowed_origins: Origins, beside loopback, that may call it from a browser.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SCOPED_MCP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SCOPED_MCP_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # among it are the token and the database's password
+    )
 
     db: str = Field(default_factory=default_database)
     token: str | None = Field(default=None, repr=False)

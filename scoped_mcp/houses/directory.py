@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from scoped_mcp.app import place_of
 from scoped_mcp.kernel import text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.caller import Proof
 
 FRESH_SECONDS = 1.0
+URL_LENGTH = 1_000
 
 
 class Directory:
@@ -83,11 +84,19 @@ def address(url: str) -> str:
     """A URL as the directory holds it: a file's whole path; nobody's password.
 
     Raises:
-        InvalidError: the URL names no database.
+        InvalidError: the URL names no database, or is too long.
     """
+    found = _plain(url)
+    if len(found) > URL_LENGTH:
+        message = f"a database URL has at most {URL_LENGTH} characters"
+        raise InvalidError(message, hint="name one that is shorter")
+    return found
+
+
+def _plain(url: str) -> str:
     place = place_of(url)
     if place.key_file is not None:
-        return f"sqlite:///{quote(place.url.removeprefix('sqlite:///'))}"
+        return place.url
     if registry.has_password(url.partition("://")[0] + "://x?" + urlsplit(url).query):
         message = "a database URL carries its password before its host, or not at all"
         raise InvalidError(message, hint="leave it to PGPASSFILE")

@@ -6,24 +6,27 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from scoped_mcp.kernel.errors import ScopedError
 from scoped_mcp.spine.follow import End, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from scoped_mcp.app import Scoped
     from scoped_mcp.spine.caller import Origin, Proof
     from scoped_mcp.spine.follow import Follows
 
     At = Callable[[Proof], contextlib.AbstractAsyncContextManager[Scoped]]
+    Reread = Callable[[], Awaitable[object]]
 
 
 class Following:
     """What `Follows` is for one house, before several."""
 
-    def __init__(self, home: Follows, at: At) -> None:
+    def __init__(self, home: Follows, at: At, reread: Reread) -> None:
         self._home = home
         self._at = at
+        self._reread = reread
         self._led: set[_Led] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -44,10 +47,18 @@ class Following:
             await asyncio.wait(self._leaving)
 
     async def enter(self, stream: _Led) -> Follows:
-        """Open the house that the stream's credential leads to, and keep it."""
+        """Open the house that the stream's credential leads to, and keep it until it ends."""
         scoped = await stream.kept.enter_async_context(self._at(stream.token))
         self._led.add(stream)
+        if stream.ended is not None:  # its client left meanwhile
+            self.leave(stream)
         return scoped.follows
+
+    async def look_again(self, stream: _Led) -> None:
+        """Let go of a house that was the wrong one to ask, and read anew which is the right one."""
+        left, stream.kept = stream.kept, contextlib.AsyncExitStack()
+        await left.aclose()
+        await self._reread()
 
     def leave(self, stream: _Led) -> None:
         """Let go of the house of a stream that has ended."""
@@ -71,9 +82,21 @@ class _Led(Stream):
     async def open(self, key: str, name: str, arguments: Mapping[str, Any]) -> None:
         """Follow what this read answers, in the house that the credential leads to.
 
+        One that moved is followed; what is followed where it was ends there.
+
         Raises:
             ScopedError: it was refused, or the house cannot be opened.
         """
+        try:
+            await self._open(key, name, arguments)
+        except ScopedError as refusal:
+            if not refusal.elsewhere or self.follows:
+                raise
+            self._entered = None
+            await self._following.look_again(self)
+            await self._open(key, name, arguments)
+
+    async def _open(self, key: str, name: str, arguments: Mapping[str, Any]) -> None:
         if self._entered is None:
             self._entered = asyncio.create_task(self._following.enter(self))
         try:

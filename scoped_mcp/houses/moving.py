@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from scoped_mcp.app import Scoped
 from scoped_mcp.houses.directory import address, opening, settings_of
-from scoped_mcp.houses.founding import FACE, at, put
+from scoped_mcp.houses.founding import FACE, arrived, at, entry, lives_at, put
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers import audit, registry
@@ -55,11 +55,11 @@ async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
     Raises:
         NotFoundError: there is none of this name.
         InvalidError: the target is in use, or cannot be kept without a password.
-        ConflictError: it is being moved elsewhere.
+        ConflictError: it is being moved elsewhere, or the directory is not the newest.
         InternalError: the copy does not verify; the source is closed and whole.
     """
     url = address(to)
-    tenant = await houses.directory.named(name)
+    tenant = await entry(houses, name)
     if tenant.url != url:
         began = tenant.state is registry.TenantState.MOVING
         _require_moving(tenant, url, began=began)
@@ -69,6 +69,10 @@ async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
             await put(houses, tenant, state=registry.TenantState.MOVING, target=url)
 
         async with at(houses, tenant) as source:
+            if (there := await lives_at(houses, tenant, source)) is not None:
+                message = f"{quote(name)} lives in {quote(there)}: this directory is an older one"
+                hint = "`scoped-mcp org resume` leads it there; then move it"
+                raise ConflictError(message, hint=hint)
             async for step in _carried(source, target, url, None if began else announce):
                 yield step
             suspended, _ = await source.spine.database.read(registry.standing)
@@ -128,26 +132,13 @@ async def resume_home(settings: Settings, *, clock: Clock | None = None) -> None
         await source.spine.run_as_house(registry.StayInDatabase(), FACE)
 
 
-async def arrived(target: Settings, source: Scoped, clock: Clock | None) -> bool:
-    """Whether the copy of a closed house was opened: then the house lives there."""
-    async with Scoped.blank(target.db) as copy:
-        _, left_for = await copy.read(registry.standing)
-        if left_for is not None or await copying.vacant(copy):
-            return False
-        ends = await source.spine.database.read(head_of), await copy.read(head_of)
-        if ends[1].seq <= ends[0].seq:  # half full: its organisation may not be there yet
-            return False
-    async with Scoped.open(target.db, settings=target, clock=clock) as there:
-        return there.spine.house.organisation == source.spine.house.organisation
-
-
 async def _carried(
     source: Scoped, target: Settings, url: str, announce: Callable[[], Awaitable[None]] | None
 ) -> AsyncGenerator[Step]:
     """1 to 5; without an announcement, on from where an earlier try ended."""
     database = source.spine.database
     async with Scoped.blank(target.db) as copy:
-        if announce is not None and not await copying.vacant(copy):
+        if not await _is_ours(copy, source, began=announce is None):
             message = f"the database {quote(url)} is in use"
             raise InvalidError(message, hint="name one that does not exist yet")
         Scoped.carry_key(source.settings, target)
@@ -163,6 +154,17 @@ async def _carried(
             yield Step.COPIED  # 4
         await _require_whole(database, copy)
         yield Step.VERIFIED  # 5
+
+
+async def _is_ours(copy: Database, source: Scoped, *, began: bool) -> bool:
+    """Whether a database is there to be copied into: nothing is in it, or what this move began."""
+    if await copying.vacant(copy):
+        return True
+    try:
+        there = await copy.read(registry.house_of)
+    except InvalidError:  # its organisation is not there yet
+        return began
+    return began and there.organisation == source.spine.house.organisation
 
 
 def _require_moving(tenant: registry.Tenant, url: str, *, began: bool) -> None:

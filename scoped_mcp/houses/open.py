@@ -41,7 +41,7 @@ class Houses:
         self.directory = directory
         self.pool = pool
         self.spine = Router(home, directory, pool)
-        self.follows = Following(home.follows, self.spine.at)
+        self.follows = Following(home.follows, self.spine.at, directory.read)
 
     @classmethod
     @contextlib.asynccontextmanager

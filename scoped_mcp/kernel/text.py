@@ -6,7 +6,9 @@ import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationError
+
+from scoped_mcp.kernel.errors import InvalidError
 
 NAME_LENGTH = 200
 NOTE_LENGTH = 2_000
@@ -44,6 +46,24 @@ Name = Annotated[
 
 Note = Annotated[str, StringConstraints(max_length=NOTE_LENGTH), AfterValidator(_readable)]
 """A reason or description: at most 2,000 characters, several lines allowed."""
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def require_name(text: str, whose: str) -> str:
+    """A name that an operator gave, before anything is made under it.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    try:
+        return _NAME.validate_python(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        message = f"the name of {whose} is not right: {problem[:1].lower()}{problem[1:]}"
+        hint = f"a name is one line of 1 to {NAME_LENGTH} characters, none of them a control"
+        raise InvalidError(message, hint=hint) from None
 
 
 def quote(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import unquote
@@ -74,7 +75,11 @@ def sqlite_path(url: str) -> Path:
         message = f"no engine for `{scheme}`"
         raise InvalidError(message, hint="use sqlite:///path/to/scoped.db")
     name = unquote(rest.removeprefix("/"))
-    if not name or name == ":memory:":
+    if not name or name == ":memory:" or "\0" in name:
         message = "the database needs a file: several connections share it"
         raise InvalidError(message, hint="use sqlite:///path/to/scoped.db")
-    return Path(name).expanduser().absolute()
+    path = Path(name).expanduser().absolute()
+    if os.path.isdir(path):  # noqa: PTH112 - what cannot be looked at, whoever opens it tells
+        message = f"`{path}` is a folder"
+        raise InvalidError(message, hint="use sqlite:///path/to/scoped.db")
+    return path

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+from sqlalchemy.exc import DBAPIError
 
 from scoped_mcp.kernel.errors import InvalidError
-from scoped_mcp.storage import copies, schema, soundness
+from scoped_mcp.storage import copies, copying, driver, revisions, schema, soundness
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from scoped_mcp.storage.database import Database
 
 _SQLITE, _POSTGRESQL = frozenset({"", "sqlite"}), frozenset({"postgresql", "postgres"})
+_MISTYPED = ("sqlite:", "postgresql:", "postgres:")
+"""What is no name of a file: a password would stand in it."""
 
 
 class Place(Protocol):
@@ -23,7 +28,7 @@ class Place(Protocol):
 
     @property
     def url(self) -> str:
-        """Its URL, without a password."""
+        """Its URL, without a password: it names this place again."""
         ...
 
     @property
@@ -97,14 +102,46 @@ def place_of(url: str) -> Place:
         InvalidError: there is no engine for its scheme, or it cannot be read.
     """
     scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme in _SQLITE:
+    mistyped = not scheme and url.startswith(_MISTYPED)
+    if scheme in _SQLITE and not mistyped:
         return SQLiteFile(sqlite_path(url))
     if scheme in _POSTGRESQL:
         return _postgresql(url)
-    message = f"no engine for `{scheme}`"
+    message = "the database's URL lacks its //" if mistyped else f"no engine for `{scheme}`"
     raise InvalidError(
         message, hint="use sqlite:///path/to/scoped.db or postgresql://host/database"
     )
+
+
+async def unfounded(place: Place) -> Database:
+    """A database to found a house in: made here, or left by who was killed before it founded one.
+
+    INVARIANT: nobody else has it open until it is closed, so what is taken back is nobody's.
+
+    Raises:
+        InvalidError: it is in use.
+    """
+    if place.bare() or place.current() != revisions.HEAD or await _in_use(place):
+        place.create()
+    database = await place.open(alone=True)
+    if await _empty(database):
+        return database
+    await database.close()
+    message = f"the database `{place.url}` is in use"
+    raise InvalidError(message, hint="somebody founded a house in it just now; name another")
+
+
+async def _in_use(place: Place) -> bool:
+    database = await place.open()
+    try:
+        return not await _empty(database)
+    finally:
+        await database.close()
+
+
+async def _empty(database: Database) -> bool:
+    """Whether nothing happened there, and nobody is copying into it."""
+    return await copying.vacant(database) and not any((await copying.sizes(database)).values())
 
 
 class SQLiteFile:
@@ -112,7 +149,7 @@ class SQLiteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.url = f"sqlite:///{path}"
+        self.url = f"sqlite:///{quote(str(path))}"
         self.key_file: Path | None = path.with_name(path.name + ".key")
         self.identity = path.name
 
@@ -147,7 +184,10 @@ class SQLiteFile:
         if not self.path.is_file():
             message = f"there is no database at `{self.path}`"
             raise InvalidError(message, hint="create one with `scoped-mcp init`")
-        return schema.current(self.path)
+        try:
+            return schema.current(self.path)
+        except DBAPIError as error:
+            raise driver.translate(error) from error
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring it to a later revision."""

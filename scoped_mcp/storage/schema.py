@@ -50,11 +50,19 @@ def current(path: Path) -> str | None:
 
 
 def bare(path: Path) -> bool:
-    """Whether the file is no database yet, or one without any table."""
+    """Whether the file is no database yet, or one without any table.
+
+    Raises:
+        InvalidError: it is a file of another kind.
+    """
     if not path.exists() or not path.stat().st_size:
         return True
-    with unconfined(path) as connection:
-        return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+    try:
+        with unconfined(path) as connection:
+            return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+    except DBAPIError as error:
+        message = f"`{path}` is no database, or a damaged one"
+        raise InvalidError(message, hint="name another file") from error
 
 
 def create(path: Path) -> None:
@@ -64,7 +72,7 @@ def create(path: Path) -> None:
         InvalidError: the file is there and in use as something.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size:
+    if not bare(path):
         message = f"the database `{path}` is in use"
         raise InvalidError(message, hint="name another file with --db, or use this one as it is")
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -408,6 +408,7 @@ def test_every_command_takes_json_and_teaches() -> None:
         "init": "", "demo": "", "serve": "", "call": "", "recover": "", "backup": "", "restore": "",
         "token": "issue list revoke", "principal": "add list suspend resume",
         "session": "list revoke", "audit": "log verify", "db": "upgrade downgrade current",
+        "org": "create list suspend resume move issuer upgrade",
     }  # fmt: skip
     for group, commands in groups.items():
         for command in commands.split() or [""]:

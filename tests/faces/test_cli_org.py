@@ -89,3 +89,39 @@ def test_a_password_is_refused_where_the_directory_could_not_keep_it(root: Cli) 
     assert "hunter2" not in refused.out + refused.err
     with sqlite3.connect(root.database) as raw:
         assert not raw.execute("SELECT 1 FROM tenants").fetchall()
+
+
+@promise("readme.secrets")
+def test_settings_that_are_wrong_are_named_without_the_secrets_beside_them(root: Cli) -> None:
+    secrets = {"SCOPED_MCP_DB": "postgresql://me:hunter2@db.example/app"}
+    wrong = {"SCOPED_MCP_OIDC_ISSUER": "https://x"}, {"SCOPED_MCP_OPEN_ORGANISATIONS": "0"}
+    for one in wrong:
+        done = Cli(root.folder, root.token, secrets | one)("org", "list", "--json")
+        assert (done.code, done.error) == (1, "invalid")
+        said = done.out + done.err
+        assert next(iter(one)) in said
+        assert "hunter2" not in said
+        assert (root.token or "")[:12] not in said
+
+
+@promise("cli.json", "organisations.directory")
+def test_what_names_no_database_or_nobody_is_wrong_in_words(root: Cli) -> None:
+    nowhere = "postgresql://me:hunter2/x@127.0.0.1:1/db"
+    for arguments in (
+        ("org", "create", "ev\x1bil"),
+        ("org", "create", "late", "--db", "sqlite:///a%00b"),
+        ("org", "create", "late", "--db", nowhere),
+        ("org", "move", "late", "--to", nowhere),
+        ("org", "list", "--db", nowhere),
+        ("init", "--db", nowhere),
+        ("init", "--db", str(root.folder / "new.db"), "--name", ""),
+        ("recover", "\x1b"),
+        ("restore", "--in-place", "--db", nowhere),
+        ("backup", str(root.folder / "b.db"), "--db", nowhere),
+        ("db", "current", "--db", str(root.folder)),
+    ):
+        done = root(*arguments, "--json")
+        assert (done.code, done.error) == (1, "invalid"), arguments
+        assert "hunter2" not in done.out + done.err
+    assert {one.suffix for one in root.folder.iterdir()} == {".db", ".key", ".lock"}
+    assert len(list(root.folder.glob("*.db"))) == 1

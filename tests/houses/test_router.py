@@ -20,6 +20,7 @@ from scoped_mcp.layers.identity import logic
 from scoped_mcp.spine import trace
 from scoped_mcp.spine.caller import External, Origin
 from scoped_mcp.spine.declare import operation_of
+from scoped_mcp.spine.follow import End
 from scoped_mcp.spine.steps import the_house
 from scoped_mcp.spine.tx import WriteTx
 from scoped_mcp.storage import driver
@@ -300,3 +301,55 @@ def test_addresses_hold_no_password_and_open_with_that_of_the_home() -> None:
         with pytest.raises(ScopedError):
             address(url)
     assert address("a b.db").endswith("/a%20b.db")
+
+
+@promise("organisations.bounded")
+async def test_a_house_is_let_go_of_when_who_followed_left_while_it_opened(town: Town) -> None:
+    async with town.beside() as other:
+        held = other.pool._hold(await other.directory.named("acme"))
+        holder = driver.dbapi.connect(str(town.path("acme")), isolation_level=None)
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        stream = other.follows.stream(town.tokens["acme"], Origin())
+        opening = asyncio.create_task(stream.open("mine", "object.list", {}))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert held.users == 1
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        stream.close()
+        holder.execute("ROLLBACK")
+        holder.close()
+        await (await other.session(town.tokens["acme"])).call("whoami")
+        assert held.users == 0
+
+
+@promise("organisations.suspended")
+@pytest.mark.parametrize(
+    ("what", "why"), [("suspend", End.UNAUTHENTICATED), ("move", End.UNANSWERED)]
+)
+async def test_what_is_followed_ends_at_once_with_its_house(
+    town: Town, what: str, why: End, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever followed something in a house that moved opens it again, where that now is."""
+    async with town.beside() as other:
+        streams = [
+            other.follows.stream(town.tokens[name], Origin(), lasting=True)
+            for name in ("acme", "umbra")
+        ]
+        for stream in streams:
+            await stream.open("mine", "object.list", {})
+        if what == "suspend":
+            await houses.suspend(town.houses, "acme")
+        else:
+            async for _ in houses.move(town.houses, "acme", str(town.folder / "new.db")):
+                pass
+        async with asyncio.timeout(5):
+            assert [key async for key in streams[0]] == []
+        assert [stream.ended for stream in streams] == [why, None]
+        if what == "move":
+            again = other.follows.stream(town.tokens["acme"], Origin())
+            await again.open("mine", "object.list", {})
+            again.close()
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import bindparam, create_engine, func, insert, text, update
@@ -14,6 +15,7 @@ from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.postgres import roles
 from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import TRIES, PostgresDatabase
+from scoped_mcp.storage.postgres.schema import Presence
 from scoped_mcp.storage.revisions import HEAD
 from tests import postgres
 from tests.promises import promise
@@ -172,3 +174,16 @@ async def test_a_statement_that_fails_spoils_no_connection_for_those_after_it(
         values = {"id": number, "text": str(number)}
         await database.write(lambda conn, v=values: conn.insert(ADD, v))
     await database.close()
+
+
+def test_who_must_be_alone_waits_for_whom_the_server_still_thinks_there(probe: str) -> None:
+    """A connection that was closed a moment ago: its backend is on its way out."""
+    address, asked = Address.parse(probe), Presence.enter(Address.parse(probe))
+    key = address.lock("presence")
+    tried = f"SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_try_advisory_lock({key})'"
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(Presence.enter, address, alone=True)
+        while postgres.admin().execute(tried).fetchone() is None:
+            assert not waiting.done()
+        asked.leave()
+        waiting.result(10).leave()

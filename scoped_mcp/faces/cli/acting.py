@@ -39,9 +39,15 @@ def settings(db: str | None) -> Settings:
     """
     try:
         return Settings() if db is None else Settings(db=db)
-    except (SettingsError, ValidationError) as error:
+    except SettingsError as error:
         message = "a SCOPED_MCP_ variable of the environment cannot be read"
         raise InvalidError(message, hint=str(error).replace("\n", " ")[:200]) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = "".join(f"SCOPED_MCP_{str(part).upper()}: " for part in first["loc"][:1])
+        message = "a SCOPED_MCP_ variable of the environment is not right"
+        why = name + first["msg"].removeprefix("Value error, ")
+        raise InvalidError(message, hint=why) from None
 
 
 def token_of(read: Settings) -> str:

@@ -12,6 +12,12 @@ _MOVES = {
 }
 
 
+SECRET = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
+"""Parameters of a database URL that nobody may read."""
+
+
 def legal(now: Lifecycle, then: Lifecycle) -> bool:
     """Whether a thing may go from one place to another in one step."""
     return then in _MOVES[now]
@@ -28,4 +34,4 @@ def has_password(url: str) -> bool:
     named, _, query = rest.partition("?")
     account = named.rpartition("@")[0]
     asked = {part.partition("=")[0].lower() for part in query.split("&")}
-    return ":" in account or bool(asked & {"password", "sslpassword"})
+    return ":" in account or bool(asked & SECRET)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, bindparam, false, select, true  # noqa: TID251 - the registry is read before any caller is
 
-from scoped_mcp.kernel.errors import ConflictError
+from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.ids import OrganisationId
 from scoped_mcp.layers.registry.model import (
     DeclaredOperation,
@@ -53,8 +53,15 @@ _OPERATIONS = select(operations.c.name)
 
 
 def house_of(conn: Conn) -> House:
-    """What never changes about this database's organisation."""
+    """What never changes about this database's organisation.
+
+    Raises:
+        InvalidError: it has none yet: who made it was killed before one was founded.
+    """
     row = conn.row(everything(Organisation))
+    if row is None:
+        message = "nobody has founded an organisation in this database yet"
+        raise InvalidError(message, hint="do again what made it: it goes on from here")
     found = cast("Organisation", entity.open_envelope(Organisation, row.content))
     return House(OrganisationId(found.id), found.house, found.root)
 

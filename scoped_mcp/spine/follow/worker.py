@@ -171,6 +171,8 @@ class Follows:
         try:
             await self._spine.database.write(end, beside=True)
         except Exception as error:  # noqa: BLE001 - it is logged, and ended it is
+            if _is_elsewhere(error):  # what was left takes no entry more
+                return
             log.error("an end could not be traced: %s", outline(error))  # noqa: TRY400 - see `outline`
 
     def _full(self, token: Proof) -> LimitedError | None:
@@ -202,6 +204,10 @@ class Follows:
                 spent = loop.time() - began
                 await asyncio.sleep(min(spent * REST, max(0.0, due - loop.time())))
             except Exception as error:  # noqa: BLE001 - it is logged, and tried again
+                if _is_elsewhere(error):  # the house moved: there it is opened anew
+                    for stream in list(self._streams):
+                        stream.close(End.UNANSWERED)
+                    continue
                 log.error("a look failed: %s", outline(error))  # noqa: TRY400 - see `outline`
                 came_to = _ALL
                 await asyncio.sleep(AGAIN)
@@ -268,6 +274,11 @@ class Follows:
         self.leave(follow, End.GONE)
         if not stream.follows and not stream.lasting:
             stream.close(End.GONE)
+
+
+def _is_elsewhere(error: BaseException) -> bool:
+    """Whether another house is the one to ask."""
+    return isinstance(error, ScopedError) and error.elsewhere
 
 
 def _holder(token: Proof) -> object:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.text import quote
@@ -31,6 +32,8 @@ _NETWORK = {  # a server that is gone without a word is noticed; the URL may say
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+_SECRET = {one.keyword.decode() for one in Conninfo.get_defaults() if one.dispchar == b"*"}
+"""The parameters of libpq's that it would not show either."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Address:
         Raises:
             InvalidError: it is no URL that libpq reads, or the schema's name is none of ours.
         """
-        parts = urlsplit(url)
+        parts = _split(url)
         given = parse_qsl(parts.query, keep_blank_values=True)
         schema = next((value for name, value in given if name == "schema"), SCHEMA)
         rest = [(name, value) for name, value in given if name not in {"schema", "options"}]
@@ -72,13 +75,11 @@ class Address:
                 **{name: value for name, value in _NETWORK.items() if name not in whole},
             )
         except (psycopg.Error, ValueError) as error:
-            message = "the database's URL cannot be read"
-            hint = "use postgresql://user:password@host/database"
-            raise InvalidError(message, hint=hint) from error
+            raise _unreadable() from error
         shown = parts.netloc.rpartition("@")
         user = shown[0].partition(":")[0]
         place = f"{user}@{shown[2]}" if user else shown[2]
-        query = [(n, v) for n, v in given if n not in {"password", "options", "sslpassword"}]
+        query = [(n, v) for n, v in given if n not in _SECRET | {"options"}]
         clear = urlunsplit((parts.scheme, place, parts.path, urlencode(query, safe="/"), ""))
         return cls(conninfo, schema, clear)
 
@@ -103,3 +104,27 @@ class Address:
         """The number of an advisory lock of this schema."""
         digest = hashlib.sha256(f"scoped-mcp/{purpose}/{self.schema}".encode()).digest()
         return int.from_bytes(digest[:8], signed=True)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL, once it is plain which of them is the password.
+
+    Raises:
+        InvalidError: a password with a sign in it that ends it: what comes behind would be shown.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _unreadable() from error
+    if "@" in parts.path or "#" in url:
+        raise _unreadable()
+    return parts
+
+
+def _unreadable() -> InvalidError:
+    message = "the database's URL cannot be read"
+    hint = (
+        "use postgresql://user:password@host/database, with what is no letter or digit in them as"
+        " %2F, %3F, %23, %40 and so on"
+    )
+    return InvalidError(message, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from scoped_mcp.storage.postgres.address import Address
 
+LEAVING_SECONDS = 1.0  # for who has just closed the database
 _HAS_SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 _HAS_TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = %s LIMIT 1"
 _HAS_REVISION = "SELECT to_regclass(%s)"
@@ -69,12 +71,18 @@ class Presence:
     def claim(raw: Connection[Any], address: Address, *, alone: bool = False) -> None:
         """Take the lock for as long as this connection lives.
 
+        The server learns a moment later that a process is gone, or a pool of its connections.
+
         Raises:
             InvalidError: another process has the database open, and may not.
         """
         how = "" if alone else "_shared"
         asked = f"SELECT pg_try_advisory_lock{how}({address.lock('presence')})"
-        if not cast("Any", raw.execute(asked.encode()).fetchone())[0]:
+        until = time.monotonic() + LEAVING_SECONDS
+        while not cast("Any", raw.execute(asked.encode()).fetchone())[0]:
+            if time.monotonic() < until:
+                time.sleep(0.02)
+                continue
             message = "another process has the database open"
             raise InvalidError(message, hint="stop the other process first", retry=True)
 

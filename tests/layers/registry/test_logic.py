@@ -44,6 +44,7 @@ def test_every_place_can_be_left_and_the_way_back_is_to_active() -> None:
         ("postgresql://me:secret@host/db", True),
         ("postgresql://host/db?a=b&PASSWORD=secret", True),
         ("postgresql://host/db?sslpassword=secret", True),
+        ("postgresql://host/db?oauth_client_secret=secret", True),
         ("", False),
     ],
 )
