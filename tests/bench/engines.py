@@ -7,7 +7,7 @@ starts; without either nothing is said of it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from scoped_mcp.storage.postgres.address import SCHEMA
-from tests.bench.measure import Scale
+from tests.bench.measure import Finding, Scale
 
 EMPTY = "template0"
 Place = Callable[[str], str]
@@ -30,6 +30,15 @@ def engines(scale: Scale) -> Iterator[dict[str, Place]]:
         if url is not None:
             found["PostgreSQL"] = lambda name: remade(url, f"scoped_bench_{name}", EMPTY)
         yield found
+
+
+async def on_each(
+    scale: Scale, measure: Callable[[str, Place, Scale], Awaitable[list[Finding]]]
+) -> list[Finding]:
+    """What is found on every engine that there is."""
+    with engines(scale) as places:
+        found = [await measure(engine, place, scale) for engine, place in places.items()]
+    return [one for some in found for one in some]
 
 
 @contextmanager

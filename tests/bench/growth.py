@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from scoped_mcp import Scoped, Session
-from tests.bench.engines import Place, engines
+from tests.bench.engines import Place, on_each
 from tests.bench.measure import Finding, Scale, at_most, benchmark
 
 FEW = 10
@@ -23,11 +23,7 @@ Asked = list[tuple[Session, str, dict[str, Any]]]
 
 @benchmark("growth", "operations in a house of many scopes and in one of ten")
 async def growth(scale: Scale) -> list[Finding]:
-    findings: list[Finding] = []
-    with engines(scale) as places:
-        for engine, place in places.items():
-            findings += await _grown(engine, place, scale)
-    return findings
+    return await on_each(scale, _grown)
 
 
 async def _grown(engine: str, place: Place, scale: Scale) -> list[Finding]:

@@ -18,7 +18,7 @@ from typing import Any
 from scoped_mcp import Scoped, Session
 from scoped_mcp.layers.objects import CreateObject, GetObject, ListObjects
 from scoped_mcp.spine.declare import Command
-from tests.bench.engines import Place, engines
+from tests.bench.engines import Place, on_each
 from tests.bench.measure import Finding, Scale, at_most, benchmark
 from tests.bench.seed import seed
 
@@ -33,11 +33,7 @@ LISTS = 25  # each of a round
 
 @benchmark("lists", "object_list of 20 and object_get in a large house and in a small one")
 async def lists(scale: Scale) -> list[Finding]:
-    findings: list[Finding] = []
-    with engines(scale) as places:
-        for engine, place in places.items():
-            findings += await _listed(engine, place, scale)
-    return findings
+    return await on_each(scale, _listed)
 
 
 async def _listed(engine: str, place: Place, scale: Scale) -> list[Finding]:

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from scoped_mcp import Scoped
-from tests.bench.engines import Place, engines
+from tests.bench.engines import Place, on_each
 from tests.bench.measure import Finding, Scale, at_least, benchmark
 from tests.bench.servers import load, served
 from tests.bench.writes import DATA
@@ -26,11 +26,7 @@ MADE = {"type": "note", "data": DATA}
 
 @benchmark("workers", "calls over HTTP: several server processes beside one")
 async def workers(scale: Scale) -> list[Finding]:
-    findings: list[Finding] = []
-    with engines(scale) as places:
-        for engine, place in places.items():
-            findings += await _beside(engine, place, scale)
-    return findings
+    return await on_each(scale, _beside)
 
 
 async def _beside(engine: str, place: Place, scale: Scale) -> list[Finding]:
