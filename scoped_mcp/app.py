@@ -324,6 +324,7 @@ async def _begin_epoch(place: Place, head: str | None, settings: Settings) -> Re
     database = await place.open(alone=True)  # 1
     try:
         await asyncio.to_thread(place.require_sound)  # 2
+        await asyncio.to_thread(place.settle)
         counted = await database.read(audit.require)
         found = counted.head.hex()
         if head is not None and head != found:

@@ -16,10 +16,11 @@ between is told to call again. Never can both.
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from scoped_mcp.app import Scoped
+from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.houses.directory import address, opening, settings_of
 from scoped_mcp.houses.founding import FACE, arrived, at, entry, lives_at, put
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
@@ -152,6 +153,7 @@ async def _carried(
         yield Step.CLOSED  # 3
         async for _ in copying.copy(database, copy):
             yield Step.COPIED  # 4
+        await asyncio.to_thread(place_of(target.db).settle)
         await _require_whole(database, copy)
         yield Step.VERIFIED  # 5
 

@@ -86,6 +86,13 @@ class Place(Protocol):
         """The revision of its schema, or None where there is none."""
         ...
 
+    def settle(self) -> None:
+        """Let the engine see how much was put in at once: its plans are for what was there before.
+
+        INVARIANT: only where the tables' owner may be acted as, as who makes a database can.
+        """
+        ...
+
     def upgrade(self, revision: str = "head") -> None:
         """Bring it to a later revision."""
         ...
@@ -188,6 +195,9 @@ class SQLiteFile:
             return schema.current(self.path)
         except DBAPIError as error:
             raise driver.translate(error) from error
+
+    def settle(self) -> None:
+        """There is one way to each row, whatever their number."""
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring it to a later revision."""

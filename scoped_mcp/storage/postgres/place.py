@@ -61,6 +61,10 @@ class PostgresSchema:
         """The revision of its schema, or None where there is none."""
         return schema.current(self.address)
 
+    def settle(self) -> None:
+        """Let the planner see how much there is."""
+        schema.analyse(self.address)
+
     def upgrade(self, revision: str = "head") -> None:
         """Bring it to a later revision."""
         schema.upgrade(self.address, revision)

@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage import revisions
+from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres import guards, roles, soundness, trouble, walls
 
 if TYPE_CHECKING:
@@ -119,6 +120,13 @@ def bare(address: Address) -> bool:
     """Whether there is no table in the schema."""
     with _owner(address, own=False) as raw:
         return raw.execute(_HAS_TABLES, [address.schema]).fetchone() is None
+
+
+def analyse(address: Address) -> None:
+    """Count what is in the tables: without, a page of a full one is looked for in all of it."""
+    with _owner(address) as raw:
+        tables = [sql.Identifier(name) for name in metadata.tables]
+        raw.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(tables)))
 
 
 def create(address: Address) -> None:
