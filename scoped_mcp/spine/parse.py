@@ -17,7 +17,13 @@ from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import InvalidError, NotFoundError, ScopedError
 from scoped_mcp.kernel.text import quote
-from scoped_mcp.spine.declare import Command, Operation, catalogue, operation_of
+from scoped_mcp.spine.declare import (
+    Command,
+    Operation,
+    arguments_of,
+    catalogue,
+    operation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +160,7 @@ def _plain_hint(limits: Limits) -> str:
 
 
 def _known(operation: Operation, field: str) -> str | None:
-    return field if field in operation.command.model_fields else None
+    return arguments_of(operation.command).get(field)
 
 
 def _explain(
@@ -166,7 +172,7 @@ def _explain(
     location = _within(given, problem["loc"][:-1] if absent else problem["loc"])
     location += [str(problem["loc"][-1])] if absent else []
     field = location[0] if location else ""
-    fields = list(operation.command.model_fields)
+    fields = list(arguments_of(operation.command))
     accepts = _accepts(operation)
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], fields, 1)
@@ -197,7 +203,7 @@ def _within(given: Any, path: Sequence[int | str]) -> list[str]:  # noqa: ANN401
 
 
 def _accepts(operation: Operation) -> str:
-    fields = ", ".join(operation.command.model_fields)
+    fields = ", ".join(arguments_of(operation.command))
     return f"`{operation.tool_name}` takes {fields or 'no arguments'}"
 
 

@@ -142,7 +142,7 @@ def verify(
 
     For auditors and owners of the root scope.
     """
-    asked = acting.given({"from_seq": first, "to_seq": last})
+    asked = acting.given({"from": first, "to": last})
 
     async def work(session: Session) -> dict[str, Any]:
         return await show.patiently(session.call("audit.verify", asked), "verifying the trail")
