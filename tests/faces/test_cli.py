@@ -62,7 +62,7 @@ def test_init_names_another_database_with_an_option(stranger: Cli) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("token", "list"), ("call", "whoami"), ("audit", "log"), ("serve",), ("principal", "list")],
+    [("token", "list"), ("call", "whoami"), ("audit", "log"), ("principal", "list")],
     ids=" ".join,
 )
 def test_without_a_token_one_clear_line_and_one(root: Cli, arguments: tuple[str, ...]) -> None:
@@ -70,6 +70,14 @@ def test_without_a_token_one_clear_line_and_one(root: Cli, arguments: tuple[str,
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("unauthenticated: SCOPED_MCP_TOKEN is not set\n")
     assert [line.partition(":")[0] for line in done.err.splitlines()] == ["unauthenticated", "hint"]
+
+
+def test_a_server_that_does_not_start_says_why_in_one_clear_line(root: Cli) -> None:
+    for token, said in ((None, "SCOPED_MCP_TOKEN"), ("smcp_wrong", "credential")):
+        done = Cli(root.folder, token)("serve")
+        (line,) = done.err.splitlines()
+        assert (done.code, done.out, said in line) == (1, "", True)
+        assert line.startswith("unauthenticated: ")
 
 
 @promise("cli.json")
