@@ -72,13 +72,18 @@ def of_command(
     return _parse(operation, _plain(given), limits, request)
 
 
+def named(name: str) -> Operation | None:
+    """The operation of this name, or whose tool has it."""
+    if len(_BY_TOOL) != len(catalogue):
+        _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
+    return catalogue.get(name) or _BY_TOOL.get(name)
+
+
 def of_call(
     name: str, arguments: object, token: Proof | None, origin: Origin, limits: Limits
 ) -> Request:
     """A request by the name of an operation or its tool, with arguments as JSON."""
-    if len(_BY_TOOL) != len(catalogue):
-        _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
-    operation = catalogue.get(name) or _BY_TOOL.get(name)
+    operation = named(name)
     if operation is None:
         return Request(token, origin, None, None, b"{}", name=name)
     if not isinstance(arguments, Mapping):
