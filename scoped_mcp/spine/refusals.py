@@ -18,6 +18,8 @@ def absent(public_id: str) -> NotFoundError:
     message = f"there is no {text.quote(public_id)} that you can see"
     known = kind_of(public_id)
     listing = None if known is None else catalogue.get(f"{known.kind.KIND}.list")
+    if listing is not None and listing.instance:  # few could call it
+        listing = None
     shows = "list" if listing is None else f"{listing.tool_name}() shows"
     return NotFoundError(message, hint=f"{shows} what you can see, or ask its owner to share it")
 
