@@ -177,6 +177,17 @@ class TestEntries:
         assert hashlib.sha256(canonical.encode(asked)).hexdigest() not in shown
 
 
+class TestFilters:
+    async def test_an_operation_is_asked_for_by_its_name_or_its_tool_s(
+        self, alice: Session
+    ) -> None:
+        await _note(alice)
+        for name in ("object.create", "object_create"):
+            found = await _trail(alice, operation=name)
+            assert [one["operation"] for one in found] == ["object.create"]
+        assert await _trail(alice, operation="no_such_tool") == []
+
+
 class TestWhoSees:
     """Rulings 46 and 47."""
 
