@@ -267,6 +267,8 @@ def test_the_trail_is_filtered_and_paged(root: Cli) -> None:
     helper("call", "object.get", json.dumps({"id": made["id"]}))
     about = root("audit", "log", "--about", made["id"], "--json").json["items"]
     assert [entry["operation"] for entry in about] == ["object.get", "object.create"]
+    made_it = root("audit", "log", "--about", "helper", "--json").json["items"]
+    assert [entry["operation"] for entry in made_it] == ["principal.create"]
     mine = root("audit", "log", "--principal", "helper", "--since", "1h", "--json").json["items"]
     assert {entry["outcome"] for entry in mine} == {"denied"}
     denied = root("audit", "log", "--outcome", "denied", "--limit", "1", "--json").json["items"]
