@@ -239,7 +239,12 @@ def handles(  # noqa: PLR0913 - a declaration names everything once
             quiet=quiet,
             beside=beside or effect is Effect.READ,
             trail=trail,
-            optional=frozenset(n for n, f in command.model_fields.items() if not f.is_required()),
+            optional=frozenset(
+                name
+                for argument, field_name in arguments_of(command).items()
+                if not command.model_fields[field_name].is_required()
+                for name in (argument, field_name)
+            ),
         )
         _require_whole(operation)
         _declared[name] = _by_command[command] = operation
@@ -258,6 +263,15 @@ def operation_of(command: type[Command[Any]]) -> Operation:
         return _by_command[command]
     message = f"{command.__name__} has no handler"
     raise TypeError(message)
+
+
+@cache
+def arguments_of(command: type[BaseModel]) -> dict[str, str]:
+    """The arguments of a command as callers write them, each with the field that it fills.
+
+    They differ where Python has another use for the word, such as `from`.
+    """
+    return {str(one.validation_alias or name): name for name, one in command.model_fields.items()}
 
 
 @cache

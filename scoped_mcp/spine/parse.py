@@ -17,7 +17,13 @@ from scoped_mcp.kernel import canonical
 from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import InvalidError, NotFoundError, ScopedError
 from scoped_mcp.kernel.text import quote
-from scoped_mcp.spine.declare import Command, Operation, catalogue, operation_of
+from scoped_mcp.spine.declare import (
+    Command,
+    Operation,
+    arguments_of,
+    catalogue,
+    operation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,13 +72,18 @@ def of_command(
     return _parse(operation, _plain(given), limits, request)
 
 
+def named(name: str) -> Operation | None:
+    """The operation of this name, or whose tool has it."""
+    if len(_BY_TOOL) != len(catalogue):
+        _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
+    return catalogue.get(name) or _BY_TOOL.get(name)
+
+
 def of_call(
     name: str, arguments: object, token: Proof | None, origin: Origin, limits: Limits
 ) -> Request:
     """A request by the name of an operation or its tool, with arguments as JSON."""
-    if len(_BY_TOOL) != len(catalogue):
-        _BY_TOOL.update({o.tool_name: o for o in catalogue.values()})
-    operation = catalogue.get(name) or _BY_TOOL.get(name)
+    operation = named(name)
     if operation is None:
         return Request(token, origin, None, None, b"{}", name=name)
     if not isinstance(arguments, Mapping):
@@ -154,7 +165,7 @@ def _plain_hint(limits: Limits) -> str:
 
 
 def _known(operation: Operation, field: str) -> str | None:
-    return field if field in operation.command.model_fields else None
+    return arguments_of(operation.command).get(field)
 
 
 def _explain(
@@ -166,7 +177,7 @@ def _explain(
     location = _within(given, problem["loc"][:-1] if absent else problem["loc"])
     location += [str(problem["loc"][-1])] if absent else []
     field = location[0] if location else ""
-    fields = list(operation.command.model_fields)
+    fields = list(arguments_of(operation.command))
     accepts = _accepts(operation)
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], fields, 1)
@@ -197,7 +208,7 @@ def _within(given: Any, path: Sequence[int | str]) -> list[str]:  # noqa: ANN401
 
 
 def _accepts(operation: Operation) -> str:
-    fields = ", ".join(operation.command.model_fields)
+    fields = ", ".join(arguments_of(operation.command))
     return f"`{operation.tool_name}` takes {fields or 'no arguments'}"
 
 

@@ -6,10 +6,22 @@ from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel import text
 from scoped_mcp.kernel.errors import ConflictError, DeniedError, NotFoundError
-from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.declare import Access, catalogue
+from scoped_mcp.spine.entity import kind_of
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.entity import Entity
+
+
+def absent(public_id: str) -> NotFoundError:
+    """The one answer for what is absent and what is invisible; its kind stands in the id itself."""
+    message = f"there is no {text.quote(public_id)} that you can see"
+    known = kind_of(public_id)
+    listing = None if known is None else catalogue.get(f"{known.kind.KIND}.list")
+    if listing is not None and listing.instance:  # few could call it
+        listing = None
+    shows = "list" if listing is None else f"{listing.tool_name}() shows"
+    return NotFoundError(message, hint=f"{shows} what you can see, or ask its owner to share it")
 
 
 def require(have: Access, needs: Access, public_id: str) -> None:
@@ -20,8 +32,7 @@ def require(have: Access, needs: Access, public_id: str) -> None:
         DeniedError: the caller sees it and needs more.
     """
     if have < Access.READ:
-        message = f"there is no {text.quote(public_id)} that you can see"
-        raise NotFoundError(message, hint="list what you can see, or ask its owner to share it")
+        raise absent(public_id)
     if have < needs:
         thing = text.quote(public_id)
         message = f"this needs {needs.label} access to {thing}, you have {have.label}"

@@ -49,6 +49,7 @@ from scoped_mcp.spine.steps import (
     forget,
     note_use,
     tell_of_strangers,
+    tell_reach,
     the_house,
     told,
     unauthenticated,
@@ -184,6 +185,7 @@ class Spine:
         if outcome.anew is not None and request.token is not None:  # and it is committed
             self._callers.keep(request.token, cast("Caller", outcome.caller), outcome.anew)
         if outcome.refusal is not None:
+            tell_reach(outcome.refusal, outcome.caller)
             raise outcome.refusal
         return ports.lens(cast("View", outcome.view), cast("Caller", outcome.caller))  # 9
 

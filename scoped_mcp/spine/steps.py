@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.errors import UnauthenticatedError
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.spine.authorise import UNKNOWN
+from scoped_mcp.spine.authorise import UNKNOWN, shown
 from scoped_mcp.spine.caller import Caller
+from scoped_mcp.spine.parse import named
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.spine.tx import ReadTx
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from scoped_mcp.kernel.errors import ScopedError
     from scoped_mcp.spine.context import Context, House, Record
     from scoped_mcp.spine.tx import WriteTx
+
+_TOOL = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
 def the_house(house: House, key: int) -> Caller:
@@ -27,6 +32,18 @@ def unauthenticated() -> UnauthenticatedError:
     """The one answer to every credential that does not work."""
     message = "the credential is missing, wrong, expired or revoked"
     return UnauthenticatedError(message, hint="ask whoever runs this server for a new token")
+
+
+def tell_reach(refusal: ScopedError, caller: Caller | None) -> None:
+    """Let a hint say which of the tools that it names do not exist for this credential."""
+    beyond: list[str] = []
+    for tool in dict.fromkeys(_TOOL.findall(refusal.hint) if caller is not None else ()):
+        operation = named(tool)
+        if operation is not None and caller is not None and not shown(operation, caller):
+            held = caller.holds(operation.toolset)
+            beyond.append(f"`{tool}`" if held else f"`{tool}` of the toolset `{operation.toolset}`")
+    if beyond:
+        refusal.hint += f" (with another credential: yours does not show {', '.join(beyond)})"
 
 
 def note_use(tx: WriteTx) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scoped_mcp.kernel.ids import Id
-from scoped_mcp.spine.declare import Operation, catalogue
+from scoped_mcp.spine.declare import Operation, arguments_of, catalogue
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.metadata import metadata
 from tests.promises import promise
@@ -235,7 +235,7 @@ def base(operation: Operation, known: dict[str, str]) -> dict[str, Any]:
 
 
 def is_id(operation: Operation, name: str) -> bool:
-    annotation = operation.command.model_fields[name].annotation
+    annotation = operation.command.model_fields[arguments_of(operation.command)[name]].annotation
     parts = [annotation, *getattr(annotation, "__args__", ())]
     return any(isinstance(part, type) and issubclass(part, Id) for part in parts)
 
@@ -295,7 +295,7 @@ async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothin
     async with line(face) as wire:
         for operation in TOOLS:
             arguments = base(operation, known)
-            for name in operation.command.model_fields:
+            for name in arguments_of(operation.command):
                 for bad in values(operation, name, known):
                     turn += 1
                     if turn % of == 0:

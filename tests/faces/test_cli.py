@@ -62,7 +62,7 @@ def test_init_names_another_database_with_an_option(stranger: Cli) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("token", "list"), ("call", "whoami"), ("audit", "log"), ("serve",), ("principal", "list")],
+    [("token", "list"), ("call", "whoami"), ("audit", "log"), ("principal", "list")],
     ids=" ".join,
 )
 def test_without_a_token_one_clear_line_and_one(root: Cli, arguments: tuple[str, ...]) -> None:
@@ -70,6 +70,14 @@ def test_without_a_token_one_clear_line_and_one(root: Cli, arguments: tuple[str,
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("unauthenticated: SCOPED_MCP_TOKEN is not set\n")
     assert [line.partition(":")[0] for line in done.err.splitlines()] == ["unauthenticated", "hint"]
+
+
+def test_a_server_that_does_not_start_says_why_in_one_clear_line(root: Cli) -> None:
+    for token, said in ((None, "SCOPED_MCP_TOKEN"), ("smcp_wrong", "credential")):
+        done = Cli(root.folder, token)("serve")
+        (line,) = done.err.splitlines()
+        assert (done.code, done.out, said in line) == (1, "", True)
+        assert line.startswith("unauthenticated: ")
 
 
 @promise("cli.json")
@@ -259,6 +267,8 @@ def test_the_trail_is_filtered_and_paged(root: Cli) -> None:
     helper("call", "object.get", json.dumps({"id": made["id"]}))
     about = root("audit", "log", "--about", made["id"], "--json").json["items"]
     assert [entry["operation"] for entry in about] == ["object.get", "object.create"]
+    made_it = root("audit", "log", "--about", "helper", "--json").json["items"]
+    assert [entry["operation"] for entry in made_it] == ["principal.create"]
     mine = root("audit", "log", "--principal", "helper", "--since", "1h", "--json").json["items"]
     assert {entry["outcome"] for entry in mine} == {"denied"}
     denied = root("audit", "log", "--outcome", "denied", "--limit", "1", "--json").json["items"]

@@ -32,6 +32,37 @@ async def refused(client: Client[Any], tool: str, arguments: dict[str, Any]) -> 
     return content["error"]
 
 
+async def test_a_hint_says_which_of_its_tools_do_not_exist_for_the_credential(
+    face: Face, alice_token: str
+) -> None:
+    whole = await face.user("carol", toolsets=["all"])
+    told: dict[str, str] = {}
+    for token in (alice_token, whole):
+        made = await face.call("object.create", {"type": "note", "data": {}}, token)
+        await face.call("object.delete", {"id": made["id"]}, token)
+        async with face.client(token) as client:
+            asked = {"id": made["id"], "data": {}}
+            answer = await client.call_tool("object_update", asked, raise_on_error=False)
+        told[token] = answer.structured_content["error"]["hint"].replace(made["id"], "")
+    assert "object_restore" in told[alice_token]
+    assert "`temporal`" in told[alice_token]
+    assert "`temporal`" not in told[whole]
+    assert told[alice_token].startswith(told[whole])
+
+
+async def test_a_hint_names_the_list_of_what_the_id_is_of(face: Face, alice_token: str) -> None:
+    async with face.client(alice_token) as client:
+        for tool, asked in (
+            ("object_get", "obj_" + "z" * 16),
+            ("scope_get", "scp_" + "z" * 16),
+            ("environment_get", "env_" + "z" * 16),
+            ("promotion_get", "prm_" + "z" * 16),
+        ):
+            answer = await client.call_tool(tool, {"id": asked}, raise_on_error=False)
+            hint = answer.structured_content["error"]["hint"]
+            assert hint.startswith(f"{tool.replace('get', 'list')}()")
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_tool_answers_structured_content_and_the_same_as_text(
     face: Face, alice_token: str, era: str

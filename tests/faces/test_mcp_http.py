@@ -100,7 +100,10 @@ async def test_hosts_and_origins_of_the_settings_are_welcome(public_face: Face) 
 async def test_a_body_beyond_four_mebibytes_is_refused(face: Face) -> None:
     request = rpc("tools/call", {"name": "object_create", "arguments": {"x": "x" * 4_200_000}})
     async with face.http(face.root_token, **JSON) as http:
-        assert (await http.post("/mcp", json=request)).status_code == 413
+        answer = await http.post("/mcp", json=request)
+    assert answer.status_code == 413
+    error = answer.json()["error"]
+    assert (error["code"], "4194304" in error["message"]) == ("invalid", True)
 
 
 @promise("http.no_stream")

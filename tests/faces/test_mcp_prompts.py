@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mcp_types import PromptReference
 
 from scoped_mcp.spine.declare import catalogue
 from tests.faces.conftest import Face, rpc
@@ -35,6 +36,41 @@ async def test_each_names_tools_that_exist_and_what_it_was_given(face: Face, nam
     named = {word for word in called if "_" in word}
     assert named
     assert named <= tools
+
+
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+async def test_ids_that_they_take_are_completed_from_what_the_caller_sees(
+    face: Face, alice_token: str, era: str
+) -> None:
+    note = {"type": "note", "data": {}}
+    scope = (await face.call("scope.create", {"name": "team"}, alice_token))["id"]
+    thing = (await face.call("object.create", note, alice_token))["id"]
+    await face.call("object.create", note, await face.user("bob"))
+    ends = {"source": {"kind": "any_environment"}, "target": {"kind": "scope", "id": scope}}
+    maker = await face.user("carol", toolsets=["all"])
+    whose = (await face.call("whoami", {}, maker))["principal"]["id"]
+    place = {"scope": scope, "principal": whose, "role": "admin"}
+    await face.call("scope.add_member", place, alice_token)
+    channel = (await face.call("channel.create", {"name": "c", **ends}, maker))["id"]
+    here = (await face.call("environment.spawn", {}, alice_token))["id"]
+    inside = (await face.call("object.create", {**note, "environment": here}, alice_token))["id"]
+    asked = {"objects": [inside], "channel": channel}
+    asking = (await face.call("promotion.request", asked, alice_token))["id"]
+    about = PromptReference(type="ref/prompt", name="explain_trail")
+    review = PromptReference(type="ref/prompt", name="review_promotion")
+    goal = PromptReference(type="ref/prompt", name="start_throwaway_task")
+    async with face.client(alice_token, era) as client:
+
+        async def offered(prompt: PromptReference, name: str, typed: str) -> list[str]:
+            return list((await client.complete(prompt, {"name": name, "value": typed})).values)
+
+        assert await offered(review, "id", "") == [asking]
+        assert await offered(review, "id", "obj_") == []
+        everything = {inside, thing, here, scope, channel, asking}
+        assert set(await offered(about, "about", "")) == everything
+        assert await offered(about, "about", "obj_") == [inside, thing]
+        assert await offered(about, "about", scope[:9]) == [scope]
+        assert await offered(about, "id", "") == await offered(goal, "goal", "") == []
 
 
 async def test_nobody_unknown_gets_one(face: Face) -> None:

@@ -26,6 +26,8 @@ from scoped_mcp.spine.caller import Origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from scoped_mcp.kernel.ids import Id
+
 T = TypeVar("T")
 ORIGIN = Origin(face="cli", client=f"scoped-mcp {scoped_mcp.__version__}")
 PAGE = 100
@@ -157,10 +159,10 @@ async def principal_id(session: Session, name: str) -> str:
     raise NotFoundError(message, hint=hint)
 
 
-def is_id(text: str) -> bool:
-    """Whether this is the id of a principal, not its name."""
+def is_id(text: str, kind: type[Id] = PrincipalId) -> bool:
+    """Whether this is the id of a principal, or of another kind, and no name."""
     try:
-        PrincipalId.parse(text)
+        kind.parse(text)
     except ValueError:
         return False
     return True

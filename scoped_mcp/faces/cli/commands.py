@@ -87,10 +87,11 @@ def main() -> None:
 def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one answer a trouble
     """Run one command; its exit code."""
     in_json = "--json" in arguments
+    serving = arguments[:1] == ["serve"]  # clients show one line of why a server did not start
     try:
         code = app(args=arguments, prog_name="scoped-mcp", standalone_mode=False)
     except ScopedError as error:
-        return _refused(error, in_json=in_json)
+        return _refused(error, in_json=in_json, in_one=serving)
     except typer.TyperException as error:
         return _wrong_usage(error, in_json=in_json)
     except (typer.Abort, KeyboardInterrupt, asyncio.CancelledError):
@@ -106,8 +107,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one answer a trouble
     return code if isinstance(code, int) else DONE
 
 
-def _refused(error: ScopedError, *, in_json: bool) -> int:
-    show.refusal(error, in_json=in_json)
+def _refused(error: ScopedError, *, in_json: bool, in_one: bool = False) -> int:
+    show.refusal(error, in_json=in_json, in_one=in_one)
     return FAILED
 
 

@@ -91,5 +91,5 @@ def _done(db: str | None, operation: str, arguments: dict[str, Any], *, in_json:
 
 
 def _told(one: dict[str, Any]) -> str:
-    until = f", until {one['expires_at']}" if one.get("expires_at") else ""
+    until = "" if one["state"] == "discarded" else f", until {one['expires_at']}"
     return f"{one['id']} ({show.plain(one['name'])}) is {one['state']}{until}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -61,7 +62,10 @@ def moment(text: str) -> datetime:
     try:
         return _MOMENT.validate_python(text)
     except ValidationError:
-        return datetime.now(UTC) - duration(text)
+        with contextlib.suppress(typer.BadParameter):
+            return datetime.now(UTC) - duration(text)
+    message = f"`{text[:64]}` is no time; write 2026-01-31T12:00:00Z, or how long ago: 2h"
+    raise typer.BadParameter(message)
 
 
 def words(text: str | None) -> list[str] | None:

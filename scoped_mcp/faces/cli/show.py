@@ -58,12 +58,16 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - an explanation
 
 
-def refusal(error: ScopedError, *, in_json: bool) -> None:
-    """Print why it was refused and what to try: one line and a hint."""
+def refusal(error: ScopedError, *, in_json: bool, in_one: bool = False) -> None:
+    """Print why it was refused and what to try: one line and a hint, or both in one line."""
     if in_json:
         told = {name: getattr(error, name) for name in ("message", "hint", "retry", "entry")}
         as_json({"error": {"code": error.code.value, **told}})
-    note(f"{error.code.value}: {plain(error.message)}")
+    said = f"{error.code.value}: {plain(error.message)}"
+    if in_one and error.hint:
+        note(f"{said}; {plain(error.hint)}")
+        return
+    note(said)
     if error.hint:
         note(f"hint: {plain(error.hint)}")
 

@@ -12,6 +12,7 @@ import typer
 from scoped_mcp.faces.cli import acting, show
 from scoped_mcp.faces.cli.options import Count, Cursor, Db, Json, moment
 from scoped_mcp.kernel.errors import ScopedError
+from scoped_mcp.kernel.ids import AnyId
 
 if TYPE_CHECKING:
     from scoped_mcp.app import Session
@@ -34,7 +35,9 @@ LATEST = 1_000
 
 @app.command()
 def log(  # noqa: PLR0913 - every filter of the operation
-    about: Annotated[str | None, typer.Option(help="Only what touched this id.")] = None,
+    about: Annotated[
+        str | None, typer.Option(help="Only what touched this: an id, or a principal's name.")
+    ] = None,
     principal: Annotated[
         str | None, typer.Option(help="Only what this principal did: a name or an id.")
     ] = None,
@@ -76,6 +79,8 @@ def log(  # noqa: PLR0913 - every filter of the operation
     async def work(houses: Houses, caller: Session) -> None:
         if principal:
             filters["principal"] = await acting.principal_id(caller, principal)
+        if about and not acting.is_id(about, AnyId):
+            filters["about"] = await acting.principal_id(caller, about)
         if follow:
             await _follow(houses, caller, filters, limit, in_json=json)
             return
@@ -142,7 +147,7 @@ def verify(
 
     For auditors and owners of the root scope.
     """
-    asked = acting.given({"from_seq": first, "to_seq": last})
+    asked = acting.given({"from": first, "to": last})
 
     async def work(session: Session) -> dict[str, Any]:
         return await show.patiently(session.call("audit.verify", asked), "verifying the trail")

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 PATH = "/mcp"
 GARBAGE = (10_000, 20, 20)  # new objects before a look at them, and looks before one at older ones
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+LISTENED = 8  # times the limit of a body that is too large
 GRACE_SECONDS = 4  # of the ten that a stop may take
 
 
@@ -70,6 +72,7 @@ def application(scoped: Served) -> Starlette:
             )
         ],
     )
+    app.add_middleware(_TooLarge, most=settings.limits.request_bytes)
     app.add_middleware(_Unable)
     return app
 
@@ -194,6 +197,41 @@ class _Ending:
             if not begun:
                 answer = PlainTextResponse("the server is stopping", 503, {"retry-after": "1"})
                 await answer(scope, receive, send)
+
+
+class _TooLarge:
+    """A body beyond the limit is refused in the one shape, to who hears it: see `_heard`."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on; tell 413 in our words."""
+        refused = False
+
+        async def told(message: Message) -> None:
+            nonlocal refused
+            begins = message["type"] == "http.response.start"
+            refused = refused or (begins and message["status"] == TOO_LARGE)
+            if not refused:
+                await send(message)
+
+        await self._app(scope, receive, told)
+        if refused:
+            message = f"the request is larger than {self._most} bytes, which is the limit"
+            error = InvalidError(message, hint="send less at once")
+            await self._heard(receive)
+            await JSONResponse(shape(error), TOO_LARGE)(scope, receive, send)
+
+    async def _heard(self, receive: Receive) -> None:
+        """Take what is still being sent, within reason: a client that sends does not listen."""
+        left = LISTENED * self._most
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
 
 class _Unable:

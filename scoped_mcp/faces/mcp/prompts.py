@@ -14,6 +14,18 @@ from pydantic import Field
 
 from scoped_mcp.kernel.text import quote
 
+IDS = {
+    ("review_promotion", "id"): ("promotion.list",),
+    ("explain_trail", "about"): (
+        "object.list",
+        "environment.list",
+        "scope.list",
+        "channel.list",
+        "promotion.list",
+    ),
+}
+"""For each argument that takes an id, the lists whose items' ids may complete it."""
+
 
 def start_throwaway_task(
     goal: Annotated[str, Field(description="What shall be done, in a sentence.")],

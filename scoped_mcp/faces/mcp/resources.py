@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fastmcp.resources import Resource, ResourceContent, ResourceResult, ResourceTemplate
 from pydantic import AnyUrl
 
-from scoped_mcp.faces.mcp import errors
+from scoped_mcp.faces.mcp import errors, prompts
 from scoped_mcp.kernel.errors import ScopedError
 
 if TYPE_CHECKING:
@@ -109,6 +109,16 @@ ADDRESSES = (
     ),
 )
 
+PREFIXES = {
+    "object.list": "obj",
+    "environment.list": "env",
+    "scope.list": "scp",
+    "channel.list": "chn",
+    "promotion.list": "prm",
+    "audit.list": "ent",
+}
+"""How the ids of each list begin: what cannot begin as typed is not looked up."""
+
 
 def operation_of(uri: str) -> str:
     """The operation behind an address or a template, as a list shows it."""
@@ -122,6 +132,20 @@ def locate(uri: str) -> tuple[Address, dict[str, Any]] | None:
         if found is not None:
             return address, _arguments(found.groupdict())
     return None
+
+
+def _completing(
+    reference: PromptReference | ResourceTemplateReference, argument: str
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What a credential must show for an argument to be completed, and the lists of its ids."""
+    name = getattr(reference, "name", None)
+    if name is not None:
+        return frozenset(), prompts.IDS.get((name, argument), ())
+    uri = getattr(reference, "uri", None)
+    address = next((a for a in ADDRESSES if a.uri == uri and a.ids), None)
+    if address is None or argument != "id":
+        return frozenset(), ()
+    return frozenset({address.operation}), (address.ids,)
 
 
 class Reader:
@@ -147,19 +171,21 @@ class Reader:
         argument: CompletionArgument,
         _context: CompletionContext | None,
     ) -> list[str]:
-        """Ids that the caller can see, newest first, that begin as typed: at most 100."""
-        uri = getattr(reference, "uri", None)
-        address = next((a for a in ADDRESSES if a.uri == uri and a.ids), None)
-        if address is None or argument.name != "id":
-            return []
+        """Ids that the caller can see, newest first, that begin as typed: at most 100 a kind."""
+        needed, lists = _completing(reference, argument.name)
+        found: list[str] = []
         try:
-            if address.operation not in await self._caller.shown():
+            shown = await self._caller.shown() if lists else frozenset[str]()
+            if not needed <= shown:
                 return []  # an address outside the toolsets has nothing to complete (ruling 5)
-            page = await self._caller.call(address.ids, {"limit": 100})
+            for operation in lists:
+                prefix = f"{PREFIXES[operation]}_"
+                if operation in shown and prefix[: len(argument.value)] == argument.value[:4]:
+                    page = await self._caller.call(operation, {"limit": 100})
+                    found += [str(item["id"]) for item in page["items"]]
         except ScopedError as error:
             raise errors.protocol_error(error) from error
-        ids = [str(item["id"]) for item in page["items"]]
-        return [public_id for public_id in ids if public_id.startswith(argument.value)]
+        return [public_id for public_id in found if public_id.startswith(argument.value)]
 
     async def _view(self, address: Address, arguments: dict[str, Any], uri: str) -> dict[str, Any]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
 
 from scoped_mcp.kernel.ids import AnyId, EntryId, PrincipalId, SessionId
 from scoped_mcp.spine.declare import Command, View
@@ -202,8 +202,10 @@ class VerifyTrail(Command[VerifyView]):
     For auditors and owners of the root scope. `from`/`to` positions bound the entries looked at.
     """
 
-    from_seq: int | None = Field(default=None, ge=1)
-    to_seq: int | None = Field(default=None, ge=1)
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    from_seq: int | None = Field(default=None, ge=1, validation_alias="from")
+    to_seq: int | None = Field(default=None, ge=1, validation_alias="to")
 
     example: ClassVar[dict[str, Any]] = {}
     traced: ClassVar[frozenset[str]] = frozenset({"from_seq", "to_seq"})

@@ -42,6 +42,11 @@ def until(now: datetime, ttl: int, renewed: datetime, longest: int) -> datetime:
     return min(now + timedelta(seconds=ttl), renewed + timedelta(seconds=longest))
 
 
+def noted_every(ttl: int) -> timedelta:
+    """How often use is noted: once a minute, or what lives for seconds would end in mid-use."""
+    return min(timedelta(minutes=1), timedelta(seconds=ttl) / 10)
+
+
 def place(roles: Iterable[str], *, owner: bool) -> Access:
     """What somebody's own places inside are worth."""
     if owner:

@@ -26,7 +26,7 @@ from scoped_mcp.layers.objects.model import (
     UpdateObject,
 )
 from scoped_mcp.layers.objects.operations.one import again
-from scoped_mcp.layers.objects.operations.views import absent, view
+from scoped_mcp.layers.objects.operations.views import view
 from scoped_mcp.layers.objects.store import (
     at_version,
     fork_of,
@@ -60,7 +60,6 @@ __all__ = [
     "RestoreObject",
     "TransferObject",
     "UpdateObject",
-    "absent",
     "again",
     "at_version",
     "fork_of",

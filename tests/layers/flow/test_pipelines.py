@@ -30,6 +30,13 @@ async def move(team: Team, copy: str, stage: str, who: Any = None) -> View:
     return await (who or team.bob).call("stage.move", {"object": copy, "stage": stage})
 
 
+async def test_an_explicit_null_within_an_argument_is_absence_too(team: Team) -> None:
+    stages = [{"name": "draft", "approvals": None}]
+    asked = {"name": "line", "scope": team.scope, "stages": stages}
+    made = await team.alice.call("pipeline.create", asked)
+    assert [one["approvals"] for one in made["stages"]] == [0]
+
+
 @promise("flow.stages")
 async def test_an_object_goes_on_one_by_one_and_back_at_will(
     team: Team, line: list[str], copy: str

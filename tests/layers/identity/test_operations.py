@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from scoped_mcp import Scoped, Session
+from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.spine.caller import External
 from tests.conftest import FixedClock, Home
@@ -199,14 +199,24 @@ class TestLifelines:
     async def test_live_delegates_have_a_greatest_number(self, house: Home, alice: Session) -> None:
         most = Limits().delegates
         made = [await _delegate(alice, f"d{n}", ttl_seconds=60 + n) for n in range(most)]
-        with refused("conflict"):
+        with refused("invalid"):
             await _delegate(alice, "one-more")
         await alice.call("agent.stop", {"id": made[5]["principal"]["id"]})
         await _delegate(alice, "one-more")
-        with refused("conflict"):
+        with refused("invalid"):
             await _delegate(alice, "another")
         house.clock.advance(60)  # the first one is over
         await _delegate(alice, "another")
+
+    async def test_a_delegate_s_whole_name_keeps_to_the_limit_which_is_named(
+        self, alice: Session
+    ) -> None:
+        longest = 200 - len("alice/")
+        with pytest.raises(ScopedError) as caught:
+            await _delegate(alice, "x" * (longest + 1))
+        assert caught.value.code == "invalid"
+        assert ("200" in caught.value.message, str(longest) in caught.value.hint) == (True, True)
+        await _delegate(alice, "x" * longest)
 
     async def test_a_delegation_is_at_most_thirty_days_long(self, alice: Session) -> None:
         with refused("invalid"):

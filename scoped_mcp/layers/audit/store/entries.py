@@ -14,6 +14,7 @@ from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.ids import EntryId
 from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.parse import named
 from scoped_mcp.spine.ports import ports
 from scoped_mcp.storage.path import entries, versions
 from scoped_mcp.storage.walls import anything, past_walls, told, wall
@@ -92,7 +93,9 @@ def matching(tx: ReadTx, cmd: ListEntries) -> Select[Any]:
     if cmd.operation is None:
         found = found.where(entries.c.operation.not_in(READING))
     else:
-        found = found.where(entries.c.operation == cmd.operation)
+        known = named(cmd.operation)  # who sees tools alone asks by the tool's name
+        name = cmd.operation if known is None else known.name
+        found = found.where(entries.c.operation == name)
     if cmd.outcome is not None:
         found = found.where(entries.c.outcome == cmd.outcome)
     if cmd.since is not None:

@@ -34,7 +34,7 @@ _ENV = "env_aaaaaaaaaaaaaaaa"
 _PRN = "prn_aaaaaaaaaaaaaaag"
 Limit = Field(default=20, ge=1, le=100)
 Cursor = Field(default=None, max_length=200)
-Seconds = Annotated[int, Field(ge=60)]
+Seconds = Annotated[int, Field(ge=1)]
 Things = Annotated[tuple[ObjectId, ...], Field(max_length=200)]
 
 
@@ -100,7 +100,7 @@ class Invite(Command[EnvironmentView]):
 
     id: EnvironmentId
     principal: PrincipalId
-    role: Guest | Literal["none"]
+    role: Literal[Guest, "none"]
 
     example: ClassVar[dict[str, Any]] = {"id": _ENV, "principal": _PRN, "role": "viewer"}
     traced: ClassVar[frozenset[str]] = frozenset({"role"})

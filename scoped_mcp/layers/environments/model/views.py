@@ -28,12 +28,12 @@ class EnvironmentView(View):
     state: str
     owner: str | None = None
     scope: str
-    expires_at: datetime | None = None
+    expires_at: datetime
     ttl_seconds: int
     purpose: str | None = None
     template: str | None = None
     objects: int
-    members: tuple[MemberView, ...] | None = None
+    members: tuple[MemberView, ...]
     imports: tuple[ImportView, ...] | None = None
     access: str
     current: bool

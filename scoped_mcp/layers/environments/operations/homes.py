@@ -15,6 +15,7 @@ from scoped_mcp.layers.objects import Fork, Object, ObjectState
 from scoped_mcp.layers.tenancy import Membership, Place
 from scoped_mcp.spine.declare import Access, Authority
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.refusals import absent
 
 if TYPE_CHECKING:
     from scoped_mcp.kernel.ids import EnvironmentId, ScopeId
@@ -82,14 +83,16 @@ def fork(tx: WriteTx, thing: Object, expected: int | None) -> Object | None:
     before = objects.fork_of(tx, thing.id, one.scope)
     if before is not None:
         message = f"{quote(thing.id)} is forked in this environment"
-        raise ConflictError(message, hint=f'object_update(id="{before.id}") changes the fork')
+        raise ConflictError(
+            message, hint=f'object_update(id="{before.id}", patch=…) changes the fork'
+        )
     if expected not in {None, known.pinned}:
         message = f"the import is pinned to version {known.pinned}, you expected {expected}"
         hint = f"send expected_version={known.pinned}, or environment_import it again"
         raise ConflictError(message, hint=hint)
     base = objects.at_version(tx, thing, known.pinned)
     if base is None or not objects.sight(tx, thing).shows(known.pinned):
-        raise objects.absent(thing.id)
+        raise absent(thing.id)
     store.use(tx, one)
     return Object(
         id=tx.new_id(ObjectId),

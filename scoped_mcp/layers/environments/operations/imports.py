@@ -19,6 +19,7 @@ from scoped_mcp.layers.environments.model import (
 from scoped_mcp.layers.environments.operations.views import again, require_active, view
 from scoped_mcp.layers.objects import Fork, Object, ObjectState
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.refusals import absent
 from scoped_mcp.spine.work import Work
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def import_(cmd: ImportObjects, tx: WriteTx) -> EnvironmentView:
 def _import(tx: WriteTx, one: Environment, public_id: ObjectId) -> None:
     thing = tx.get(Object, public_id)
     if thing.state is ObjectState.DELETED:
-        raise objects.absent(public_id)
+        raise absent(public_id)
     if thing.home == one.scope:
         message = f"{quote(public_id)} lives in this environment"
         raise InvalidError(message, hint="import what is outside; what is inside is there")
@@ -116,8 +117,8 @@ def _rebase(tx: WriteTx, thing: Object, pinned: int, fork: Object) -> None:
         paths = ", ".join(quote(each.path) for each in merged.conflicts[:5])
         message = f"the fork and {quote(thing.id)} both changed {paths}"
         hint = (
-            f'object_get(id="{thing.id}") shows theirs: object_update(id="{fork.id}") to agree on '
-            "these paths and import again, or send `resolutions` with promotion_request"
+            f'object_get(id="{thing.id}") shows theirs: object_update(id="{fork.id}", patch=…) to '
+            "agree on these paths and import again, or send `resolutions` with promotion_request"
         )
         raise ConflictError(message, hint=hint)
     tx.put(

@@ -35,7 +35,7 @@ def current(tx: ReadTx) -> str | None:
 
 
 def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
-    """One environment; members and imports only where it is read by itself."""
+    """One environment; its imports only where it is read by itself."""
     there, owner = store.is_open(tx, one), identity.heir(tx, one.owner)
     return EnvironmentView(
         id=one.id,
@@ -49,7 +49,7 @@ def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
         purpose=one.purpose,
         template=one.template if tx.sees(one.template) else None,
         objects=store.size(tx, one) if there else 0,
-        members=tenancy.member_views(tx, one.scope) if full and there else None,
+        members=tenancy.member_views(tx, one.scope) if there else (),
         imports=_imports(tx, one) if full and there else None,
         access=tx.access(one).label,
         current=one.id == current(tx),
@@ -58,10 +58,8 @@ def view(tx: ReadTx, one: Environment, *, full: bool = True) -> EnvironmentView:
     )
 
 
-def _expires_at(tx: ReadTx, one: Environment, *, used: bool) -> datetime | None:
-    """When it expires if nobody uses it again; reading one is a use of it."""
-    if one.state is EnvironmentState.DISCARDED:
-        return None
+def _expires_at(tx: ReadTx, one: Environment, *, used: bool) -> datetime:
+    """When it expires if nobody uses it again, or would have; reading one is a use of it."""
     return store.until_used(tx, one) if used and store.is_open(tx, one) else store.until(tx, one)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, exists, select  # noqa: TID251 - facts are what visibility is made of
@@ -40,7 +39,6 @@ for _kind, _table in (
 ):
     entity.bind(_kind, _table)
 
-EVERY = timedelta(minutes=1)
 _OF_SCOPE = everything(Environment).where(environments.c.scope == bindparam("scope"))
 _UNTIL = select(last_seen.c.until).where(last_seen.c.id == bindparam("id"))
 _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
@@ -123,7 +121,7 @@ def until_used(tx: ReadTx, one: Environment) -> datetime:
     """The same once this use of it is noted."""
     row = tx.row(_SEEN, {"id": tx.key(one.id)})
     ends = until(tx, one)
-    if row is not None and tx.now - moment(row.at) < EVERY:
+    if row is not None and tx.now - moment(row.at) < logic.noted_every(one.ttl_seconds):
         return ends
     longest = tx.limits.environment_seconds
     return max(ends, logic.until(tx.now, one.ttl_seconds, one.renewed_at, longest))
@@ -140,9 +138,9 @@ def is_open(tx: ReadTx, one: Environment) -> bool:
 
 
 def use(tx: WriteTx, one: Environment) -> None:
-    """It was used now: it expires later, never earlier. Noted at most once a minute (ruling 18)."""
+    """It was used now: it expires later, never earlier; noted now and then (ruling 18)."""
     row = tx.row(_SEEN, {"id": tx.key(one.id)})
-    if row is None or tx.now - moment(row.at) >= EVERY:
+    if row is None or tx.now - moment(row.at) >= logic.noted_every(one.ttl_seconds):
         _note(tx, one, tx.now, keep=True)
 
 

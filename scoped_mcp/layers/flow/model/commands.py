@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -80,6 +80,16 @@ class _Given(BaseModel):
     """A part of what is asked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absence(cls, given: object) -> object:
+        """An optional part that is null is not there, as it is with what stands around it."""
+        if not isinstance(given, dict):
+            return given
+        named, known = cast("dict[str, Any]", given), cls.model_fields
+        optional = {name for name, one in known.items() if not one.is_required()}
+        return {k: v for k, v in named.items() if v is not None or k not in optional}
 
 
 class Source(_Given):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError
+from scoped_mcp.kernel.errors import DeniedError, InvalidError
 from scoped_mcp.kernel.ids import CredentialId, PrincipalId
 from scoped_mcp.kernel.text import NAME_LENGTH, quote
 from scoped_mcp.layers.identity import logic, store
@@ -38,9 +38,13 @@ def delegate(cmd: Delegate, tx: WriteTx) -> DelegationView:
     """Everything about the token lies within the caller's own (rulings 4 and 5)."""
     caller = tx.caller
     name = f"{caller.name}/{cmd.name}"
-    if "/" in cmd.name or len(name) > NAME_LENGTH:
+    if "/" in cmd.name:
         message = f"{quote(cmd.name)} cannot name a delegate"
-        raise InvalidError(message, hint="choose a short name without `/`")
+        raise InvalidError(message, hint="choose a name without `/`")
+    if len(name) > NAME_LENGTH:
+        message = f"with yours before it the name has {len(name)} characters of {NAME_LENGTH}"
+        longest = NAME_LENGTH - len(caller.name) - 1
+        raise InvalidError(message, hint=f"choose one of at most {longest} characters")
     toolsets = cmd.toolsets
     if toolsets is None:
         toolsets = ("core",) if caller.holds("core") else tuple(sorted(caller.toolsets))
@@ -50,7 +54,7 @@ def delegate(cmd: Delegate, tx: WriteTx) -> DelegationView:
         raise InvalidError(message, hint="do this step yourself")
     if len(store.live_delegates(tx, caller.principal)) >= tx.limits.delegates:
         message = f"you have {tx.limits.delegates} live delegates, which is the limit"
-        raise ConflictError(message, hint="end one with agent_stop; whoami lists them")
+        raise InvalidError(message, hint="end one with agent_stop; whoami lists them")
     require_free(tx, name)
     ends = expiry(tx, cmd.ttl_seconds, tx.limits.delegation_seconds, caller.expires_at)
     principal = tx.put(

@@ -35,10 +35,11 @@ from scoped_mcp.layers.objects.model import (
     UpdateObject,
     VersionView,
 )
-from scoped_mcp.layers.objects.operations.views import absent, at, newest, view, views
+from scoped_mcp.layers.objects.operations.views import at, newest, view, views
 from scoped_mcp.layers.objects.tables import objects
 from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.refusals import absent
 from scoped_mcp.spine.work import Work
 
 if TYPE_CHECKING:
@@ -330,4 +331,5 @@ def _require_free(tx: WriteTx, owner: str, home: str | None, name: str | None) -
     taken = store.named(tx, owner, home, name)
     if taken is not None:
         message = f"you have an object named {quote(name)}"
-        raise ConflictError(message, hint=f'choose another name, or object_update(id="{taken.id}")')
+        update = f'object_update(id="{taken.id}", data=…)'
+        raise ConflictError(message, hint=f"choose another name, or {update}")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from scoped_mcp.kernel.errors import NotFoundError
 from scoped_mcp.kernel.ids import urn
-from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import store
 from scoped_mcp.layers.objects.model import (
@@ -19,6 +17,7 @@ from scoped_mcp.layers.objects.model import (
 )
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, ports
+from scoped_mcp.spine.refusals import absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,12 +57,6 @@ def newest(tx: ReadTx, thing: Object, sight: Sight) -> Object:
         if found is not None:
             return found
     raise absent(thing.id)
-
-
-def absent(public_id: str) -> NotFoundError:
-    """The one answer for what is absent and what is invisible."""
-    message = f"there is no {quote(public_id)} that you can see"
-    return NotFoundError(message, hint="list what you can see, or ask its owner to share it")
 
 
 def _view(

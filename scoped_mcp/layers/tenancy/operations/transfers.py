@@ -28,6 +28,7 @@ from scoped_mcp.layers.tenancy.operations.scopes import again, require_open, vie
 from scoped_mcp.layers.tenancy.operations.sharing import contributes
 from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.spine.refusals import absent
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx, WriteTx
@@ -49,7 +50,7 @@ def accept_object(cmd: AcceptObject, tx: WriteTx) -> ObjectView:
     thing = tx.get(Object, cmd.id)
     me = tx.caller.principal
     if thing.transfer_to != me or identity.heir(tx, thing.owner) == me:
-        raise objects.absent(cmd.id)
+        raise absent(cmd.id)
     if tx.caller.agent:
         message = "agents have no private space outside environments"
         raise DeniedError(message, hint="ask its owner to share it in a scope instead")
