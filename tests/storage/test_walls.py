@@ -44,6 +44,7 @@ WALLED = {
     t.name for t in (objects, snapshots, templates, promotions, versions, version_contents, entries)
 }
 """What holds what people stored. Everything else is what decisions are made of."""
+_FORGETFUL = select(entries.c.id)
 MEET = {
     "layers.audit.store.entries._ONE",
     "layers.objects.store._OFFERED",
@@ -70,6 +71,26 @@ class TestNobody:
         assert raw.rows("SELECT * FROM entries", everything) != []
         assert raw.rows("SELECT * FROM entries") == []  # what was said went with its transaction
         assert raw.rows("SELECT * FROM past_entries") == []
+
+    @promise("walls.nobody")
+    async def test_who_comes_later_in_a_transaction_is_not_who_was_there_before(
+        self, house: Home, alice: Session
+    ) -> None:
+        """As where the looks of several credentials share a snapshot."""
+        await alice.call("object.create", NOTE)
+        keys = await keys_of(house.scoped, house.token("alice"))
+
+        def looks(conn: Any) -> list[int]:
+            found: list[int] = []
+            for known in (keys.get, lambda _name: None):
+                conn.seen_by(known)
+                found += [len(conn.rows(select(objects.c.id))), len(conn.rows(_FORGETFUL))]
+                conn.forget()
+            return found
+
+        one, all_, none, nothing = await house.scoped.spine.database.read(looks)
+        assert (one, none, nothing) == (1, 0, 0)
+        assert all_ > 0
 
     @pytest.mark.slow
     async def test_the_path_itself_is_shown_nothing_before_it_knows_who_asks(
