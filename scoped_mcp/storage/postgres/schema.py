@@ -130,7 +130,7 @@ def create(address: Address) -> None:
                 _found(raw, connection, address)
             except errors.InsufficientPrivilege as error:
                 message = "this role may not make a schema in the database"
-                hint = "GRANT CREATE ON DATABASE … TO it, or create the schema for it"
+                hint = f"GRANT CREATE ON DATABASE … TO it, or create the schema as {roles.OWNER}'s"
                 raise InvalidError(message, hint=hint) from error
 
 
