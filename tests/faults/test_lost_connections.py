@@ -216,6 +216,35 @@ async def test_who_waits_too_long_for_the_order_is_told_and_may_call_again(url: 
         assert await database.write(one) == 1
 
 
+async def test_who_may_create_roles_founds_a_house_without_being_a_superuser(
+    apart: postgres.Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since PostgreSQL 16 who creates a role is a member of it that may not become it."""
+    monkeypatch.setenv(KEYS, str(folder / "key"))
+    with psycopg.connect(apart.get_uri(), autocommit=True) as admin:
+        admin.execute("CREATE ROLE maker LOGIN CREATEROLE")
+        admin.execute("GRANT CREATE ON DATABASE postgres TO maker")
+    url = apart.get_uri().replace("postgres:@", "maker@")
+    async with opened(url, await Scoped.create(url, name="root")) as root:
+        assert (await root.call("audit.verify"))["ok"]
+
+
+async def test_a_server_s_habits_of_showing_times_change_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await Scoped.create(url, name="root")
+    habits = (("timezone", "Asia/Tokyo"), ("datestyle", "German"), ("row_security", "off"))
+    for name, value in habits:
+        words = f"ALTER DATABASE {Address.parse(url).database} SET {name} = '{value}'"
+        postgres.admin().execute(words.encode())
+    for name, value in (("PGTZ", "Asia/Tokyo"), ("PGDATESTYLE", "German")):
+        async with opened(url, token) as root:
+            assert (await create(root, name))["created_at"].endswith("Z")
+        monkeypatch.setenv(name, value)
+    async with opened(url, token) as root:
+        assert (await create(root, "both"))["created_at"].endswith("Z")
+
+
 @promise("postgres.pool")
 async def test_a_server_that_grants_few_connections_is_shared_among_many_callers(url: str) -> None:
     name = sql.Identifier("few")

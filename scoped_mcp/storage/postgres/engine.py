@@ -64,6 +64,7 @@ _ORDER = (
 _NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version), " + ENTER  # noqa: S608 - all ours
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
 _LIFE = "SELECT stats_reset::text FROM pg_stat_wal"  # kept through a restart, not through a crash
+_TIMES = "SET timezone = 'UTC'; SET datestyle = 'ISO'"  # PGTZ and PGDATESTYLE outdo a URL's options
 
 
 @dataclass(slots=True)
@@ -335,6 +336,7 @@ class PostgresDatabase:
             if self._present:
                 Presence.claim(raw, self.address)
             act_as_app(raw)
+            raw.execute(_TIMES)
             self._lives[raw] = cast("Any", raw.execute(_LIFE).fetchone())[0]
         except BaseException:
             raw.close()
