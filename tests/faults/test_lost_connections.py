@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.storage.postgres import engine as engines
 from scoped_mcp.storage.postgres import schema
 from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import PostgresDatabase
@@ -138,6 +139,29 @@ async def test_callers_do_not_notice_a_server_that_is_restarted_between_their_ca
             await asyncio.to_thread(schema.Presence.enter, Address.parse(url), alone=True)
     assert set(stored(url).values()) == {1}
     assert len(stored(url)) == 40
+
+
+@promise("postgres.lost")
+async def test_who_waits_behind_others_for_a_server_that_stays_away_is_told_as_soon_as_they(
+    apart: postgres.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a process that is told to stop meanwhile does not wait for it."""
+    await Scoped.create(apart.get_uri(), name="root")
+    async with engine(Address.parse(apart.get_uri())) as database:
+        await asyncio.to_thread(apart.halt)
+        for seconds, bound in ((1.0, 5.0), (60.0, 8.0)):
+            monkeypatch.setattr(engines, "WAIT_SECONDS", seconds)
+            calls = [
+                asyncio.create_task(way(lambda conn: conn.rows(text("SELECT 1"))))
+                for way in (database.write, database.read)
+                for _ in range(8)
+            ]
+            async with asyncio.timeout(bound):
+                if seconds > bound:
+                    await asyncio.sleep(0)
+                    await database.close()
+                told = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(one, InternalError) and one.retry for one in told)
 
 
 @promise("postgres.lost")
