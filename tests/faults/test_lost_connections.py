@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 
 from scoped_mcp import Scoped, ScopedError, Session
-from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.kernel.errors import InternalError, UnauthenticatedError
 from scoped_mcp.storage.postgres import engine as engines
 from scoped_mcp.storage.postgres import schema
 from scoped_mcp.storage.postgres.address import Address
@@ -95,6 +95,21 @@ async def test_a_commit_whose_answer_is_lost_is_done_once_and_answered(
         assert (await root.call("audit.verify"))["ok"]
     assert stored(url) == Counter(dict.fromkeys("012", 1))
     assert traced(url) == 3
+
+
+async def test_a_failed_authentication_whose_connection_is_cut_is_counted_and_told_once(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEYS, str(folder / "key"))
+    token = await Scoped.create(url, name="root")
+    async with between(url, folder) as (line, through), Scoped.open(through) as scoped:
+        root = await scoped.session(token)
+        line.arm("before")
+        with pytest.raises(UnauthenticatedError):
+            await scoped.spine.call("whoami", {}, f"smcp_{'a' * 16}_{'b' * 52}")
+        assert line.cuts == 1
+        page = await root.call("audit.list", {"operation": "authenticate"})
+        assert len(page["items"]) == 1
 
 
 @promise("postgres.crash")
