@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 
 from scoped_mcp import Scoped, ScopedError, Session
-from scoped_mcp.kernel.errors import InternalError, UnauthenticatedError
+from scoped_mcp.kernel.errors import InternalError, InvalidError, UnauthenticatedError
 from scoped_mcp.storage.postgres import engine as engines
 from scoped_mcp.storage.postgres import schema
 from scoped_mcp.storage.postgres.address import Address
@@ -268,6 +268,20 @@ async def test_who_may_create_roles_founds_a_house_without_being_a_superuser(
         assert (await root.call("audit.verify"))["ok"]
 
 
+async def test_a_database_in_which_not_all_text_can_stand_is_refused_at_once() -> None:
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        made = f"as_{encoding.lower()}"
+        words = f"CREATE DATABASE {made} TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'"
+        postgres.admin().execute(words.encode())
+        url = postgres.server().get_uri(made)
+        try:
+            with pytest.raises(InvalidError) as refused:
+                await Scoped.create(url, name="root")
+            assert "UTF8" in refused.value.hint
+        finally:
+            POSTGRESQL.forget(url)
+
+
 async def test_a_server_s_habits_of_showing_times_change_nothing(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,12 +290,13 @@ async def test_a_server_s_habits_of_showing_times_change_nothing(
     for name, value in habits:
         words = f"ALTER DATABASE {Address.parse(url).database} SET {name} = '{value}'"
         postgres.admin().execute(words.encode())
-    for name, value in (("PGTZ", "Asia/Tokyo"), ("PGDATESTYLE", "German")):
+    for name, value in (*habits, ("clientencoding", "LATIN1")):
         async with opened(url, token) as root:
-            assert (await create(root, name))["created_at"].endswith("Z")
-        monkeypatch.setenv(name, value)
+            assert (await create(root, f"☃ {name}"))["created_at"].endswith("Z")
+            await root.call("scope.create", {"name": f"☃ {name}"})
+        monkeypatch.setenv("PGTZ" if name == "timezone" else f"PG{name.upper()}", value)
     async with opened(url, token) as root:
-        assert (await create(root, "both"))["created_at"].endswith("Z")
+        await root.call("scope.create", {"name": "☃"})
 
 
 @promise("postgres.pool")

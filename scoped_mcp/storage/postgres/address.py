@@ -73,6 +73,7 @@ class Address:
                 libpq,
                 options=options,
                 application_name="scoped-mcp",
+                client_encoding="UTF8",
                 **{name: value for name, value in _NETWORK.items() if name not in whole},
             )
         except (psycopg.Error, ValueError) as error:

@@ -277,11 +277,19 @@ def _owner(address: Address, *, own: bool = True) -> Generator[Connection[Any]]:
 
 def _connect(address: Address) -> Connection[Any]:
     try:
-        return _Ours.connect(address.conninfo, autocommit=True, connect_timeout=10)
+        raw = _Ours.connect(address.conninfo, autocommit=True, connect_timeout=10)
     except psycopg.Error as error:
         message = f"the database `{address.shown}` cannot be reached"
         hint = "is the server running, and are address, user and password right?"
         raise InvalidError(message, hint=hint, retry=True) from error
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raw.close()
+        message = (
+            f"the database `{address.shown}` keeps text as {encoding}: not all can stand in it"
+        )
+        raise InvalidError(message, hint="use one that was created with ENCODING 'UTF8'")
+    return raw
 
 
 def _revision(raw: Connection[Any], address: Address) -> str | None:
