@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from scoped_mcp.storage.postgres.engine import TRIES, PostgresDatabase
 from scoped_mcp.storage.revisions import HEAD
 from tests import postgres
 from tests.promises import promise
-from tests.storage.conformance import ALL, BOUND, PROBE, Place, Promises, notes
+from tests.storage.conformance import ALL, BOUND, PROBE, Gate, Place, Promises, notes
 
 SCRIPT = """
 import asyncio, os
@@ -152,6 +153,28 @@ async def test_who_comes_while_the_last_listener_hangs_up_is_told_all_the_same(
     await waiting
     await database.close()
     await other.close()
+
+
+async def test_a_read_that_fails_when_nobody_waits_any_more_is_nobody_s_to_tell(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server's words hold what people stored."""
+    database, gate = await place.open(), Gate()
+
+    def fail(conn: Conn) -> None:
+        gate(conn)
+        conn.rows(text("SELECT 'a secret'::int"))
+
+    reading = asyncio.create_task(database.read(fail))
+    await asyncio.to_thread(gate.entered.wait, BOUND)
+    reading.cancel()
+    await asyncio.wait([reading])
+    gate.open.set()
+    await database.close()
+    await asyncio.to_thread(database._readers.shutdown)  # its thread has let go of it
+    del reading
+    gc.collect()
+    assert "secret" not in caplog.text
 
 
 @promise("postgres.again")

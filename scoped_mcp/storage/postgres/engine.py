@@ -161,7 +161,7 @@ class PostgresDatabase:
         self._reading += 1
         self._idle.clear()
         running = loop.run_in_executor(self._readers, self._look, work, time.monotonic())
-        running.add_done_callback(lambda _: self._looked())
+        running.add_done_callback(self._looked)
         return await asyncio.shield(running)
 
     async def changed(self, since: int = 0) -> int:
@@ -187,7 +187,8 @@ class PostgresDatabase:
         self._readers.shutdown(wait=False)
         await asyncio.to_thread(self._presence.leave)
 
-    def _looked(self) -> None:
+    def _looked(self, done: asyncio.Future[Any]) -> None:
+        done.exception()  # taken, or asyncio tells of it in the server's words where nobody waits
         self._reading -= 1
         self._rest()
 
