@@ -97,10 +97,8 @@ class TestNobody:
         self, alice: Session, raw: Raw
     ) -> None:
         await alice.call("object.create", NOTE)
-        for table in WALLED - {"versions", "version_contents"}:
+        for table in WALLED:
             assert raw.rows(f"SELECT * FROM {table}", {}) == [], table
-        kinds = "SELECT r.kind FROM versions v JOIN registry r ON r.id = v.id"
-        assert "object" not in {row[0] for row in raw.rows(kinds, {})}
 
     @pytest.mark.slow
     @promise("walls.nobody")
@@ -169,6 +167,19 @@ class TestSomebody:
             assert raw.versions(table, keys) == {(mine, 1)}, table
         await alice.call("object.update", {"id": mine, "patch": {"m": 3}})
         assert raw.versions("version_contents", keys) == {(mine, 1)}
+
+    async def test_of_what_no_wall_is_around_no_version_is_shown_to_anybody(
+        self, house: Home, alice: Session, raw: Raw
+    ) -> None:
+        """A scope's words, a credential's verifier: decisions read them, by the doors."""
+        await alice.call("scope.create", {"name": "plans"})
+        await alice.call("environment.spawn", {"purpose": "what nobody is to know"})
+        await alice.call("object.create", NOTE)
+        kinds = "SELECT DISTINCT r.kind FROM {} v JOIN registry r ON r.id = v.id"
+        for name in ("alice", "root"):
+            keys = await keys_of(house.scoped, house.token(name))
+            for table in ("versions", "version_contents"):
+                assert {row[0] for row in raw.rows(kinds.format(table), keys)} <= {"object"}
 
 
 class TestMade:
