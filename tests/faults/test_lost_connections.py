@@ -8,14 +8,12 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 
 from scoped_mcp import Scoped, ScopedError, Session
@@ -27,7 +25,7 @@ from scoped_mcp.storage.postgres.engine import PostgresDatabase
 from tests import postgres
 from tests.faults.between import When, between
 from tests.faults.trail import contents, entries
-from tests.grounds import POSTGRESQL
+from tests.grounds import POSTGRESQL, with_settings
 from tests.promises import promise
 
 pytestmark = pytest.mark.slow
@@ -198,13 +196,6 @@ async def test_connections_that_are_cut_at_any_moment_cost_no_caller_its_call(ur
         assert (await root.call("audit.verify"))["ok"]
     assert stored(url) == Counter({f"{turn}/{n}": 1 for turn in range(5) for n in range(8)})
     assert traced(url) == 40
-
-
-def with_settings(address: Address, **settings: str) -> Address:
-    """The same place, where every connection has these."""
-    options = conninfo_to_dict(address.conninfo)["options"]
-    more = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return replace(address, conninfo=make_conninfo(address.conninfo, options=f"{options} {more}"))
 
 
 @asynccontextmanager

@@ -263,6 +263,7 @@ def _owner(address: Address, *, own: bool = True) -> Generator[Connection[Any]]:
     """A connection that may change the schema."""
     raw = _connect(address)
     try:
+        raw.execute("SET statement_timeout = 0")  # an index of everything takes what it takes
         if own:
             try:
                 roles.act_as_owner(raw)
