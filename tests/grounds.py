@@ -12,12 +12,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import ForeignKeyConstraint, create_engine
 from sqlalchemy.pool import StaticPool
 
@@ -190,6 +192,13 @@ class _Marked:
 
     def execute(self, sql: str, values: Any = ()) -> Any:
         return self.raw.execute(sql.replace("%", "%%").replace("?", "%s"), values)
+
+
+def with_settings(address: Address, **settings: str) -> Address:
+    """The same place, where every connection has these."""
+    options = conninfo_to_dict(address.conninfo)["options"]
+    more = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return replace(address, conninfo=make_conninfo(address.conninfo, options=f"{options} {more}"))
 
 
 SQLITE, POSTGRESQL = SQLite(), PostgreSQL()

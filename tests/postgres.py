@@ -66,6 +66,11 @@ class Server:
         pgexec("pg_ctl", asked, bin_path=self._found.bin_path, user=self._found.system_user)
         self._found.ensure_postgres_running()
 
+    def halt(self) -> None:
+        """End it, and leave it so."""
+        asked = ("-w", "-D", self._found.pgdata, "-m", "fast", "stop")
+        pgexec("pg_ctl", asked, bin_path=self._found.bin_path, user=self._found.system_user)
+
     def tool(self, name: str, *arguments: str) -> None:
         """Run one of the programs that came with it, such as `pg_dump`."""
         program = self._found.bin_path / name

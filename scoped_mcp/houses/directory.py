@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from scoped_mcp.app import place_of
 from scoped_mcp.kernel import text
 from scoped_mcp.kernel.errors import InvalidError, NotFoundError
 from scoped_mcp.layers import identity, registry
+from scoped_mcp.storage.urls import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +104,7 @@ def _plain(url: str) -> str:
     parts = urlsplit(url)
     account, at, host = parts.netloc.rpartition("@")
     user = account.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}"))
+    return joined(parts._replace(netloc=f"{user}{at}{host}"))
 
 
 def opening(url: str, settings: Settings) -> str:
@@ -116,7 +117,7 @@ def opening(url: str, settings: Settings) -> str:
     same = "@" in parts.netloc and urlsplit(address(settings.db)).netloc == parts.netloc
     if parts.scheme == "sqlite" or not same:
         return url
-    return urlunsplit(parts._replace(netloc=home.netloc))
+    return joined(parts._replace(netloc=home.netloc))
 
 
 def settings_of(tenant: str, url: str, settings: Settings) -> Settings:

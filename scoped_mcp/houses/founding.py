@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from urllib.parse import quote as quote_url
+from urllib.parse import unquote, urlsplit
 
 from scoped_mcp.app import Scoped, place_of
 from scoped_mcp.houses.directory import address, settings_of
@@ -20,6 +20,7 @@ from scoped_mcp.kernel.text import quote, require_name
 from scoped_mcp.layers import identity, registry
 from scoped_mcp.spine.trace import head_of
 from scoped_mcp.storage import copying, revisions
+from scoped_mcp.storage.urls import joined, without
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -342,12 +343,13 @@ def _beside(settings: Settings, name: str, tenant: str) -> str:
 
 def _schema_beside(home: str, name: str) -> str:
     parts = urlsplit(home)
-    query = [(n, v) for n, v in parse_qsl(parts.query) if n != "schema"]
     if not _SCHEMA.fullmatch(name):
         message = f"no schema of the home's database can be called {quote(name)}"
         raise InvalidError(message, hint="name the organisation's own database with --db")
-    query.append(("schema", name))
-    return address(urlunsplit(parts._replace(query=urlencode(query, safe="/"))))
+    rest = without(parts.query, "schema")
+    return address(
+        joined(parts._replace(query=f"{rest}&schema={name}" if rest else f"schema={name}"))
+    )
 
 
 def _require_kept(db: str | None, settings: Settings) -> None:

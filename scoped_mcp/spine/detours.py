@@ -73,10 +73,11 @@ def _confirm(spine: Spine, conn: Conn, request: Request, glimpse: Glimpse) -> Ou
     """7 of a pooled read, in order; None where it must be read again."""
     context, head = spine._begin(conn)
     tx = spine._outermost(context, request)
-    anew = spine._authenticate(tx, request, head)
     ran_out = any(expired(tx, glimpse.now, context.now) for expired in ports.expired)
     if head.authority != glimpse.authority or ran_out:
         return None  # somebody's rights changed in between: what was seen is not to be believed
+    # INVARIANT: only now, for it may open a session, and nothing is written without an entry.
+    anew = spine._authenticate(tx, request, head)
     record = tx.record
     record.asked, record.rules = glimpse.record.asked, glimpse.record.rules
     record.target, record.owner = glimpse.record.target, glimpse.record.owner

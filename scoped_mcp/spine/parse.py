@@ -49,6 +49,8 @@ class Request:
         field: Where parsing failed.
         name: The name that it was called by.
         prepared: What slow pieces of its work come to.
+        counted: How many failed authentications its entry tells of: counted once, however often
+            its transaction is done again.
     """
 
     token: Proof | None
@@ -60,6 +62,7 @@ class Request:
     field: str | None = None
     name: str = ""
     prepared: Mapping[Any, Any] = attribute(default_factory=lambda: {})
+    counted: list[int] = attribute(default_factory=lambda: [])
 
 
 def of_command(

@@ -337,8 +337,10 @@ class Spine:
         self, context: Context, head: Head, request: Request, refusal: UnauthenticatedError
     ) -> Outcome:
         """Failed authentication is counted; one entry a window, by the house (ruling 51)."""
-        count = self._failures.count(request.token, request.origin.source, context.now)
-        if count:
-            tell_of_strangers(context, count, request.origin.source)
+        token, source, counted = request.token, request.origin.source, request.counted
+        if not counted:
+            counted.append(self._failures.count(token, source, context.now))
+        if counted[0]:
+            tell_of_strangers(context, counted[0], source)
             trace.write(context, head, Origin(face=request.origin.face), refusal)
         return Outcome(None, refusal=refusal)

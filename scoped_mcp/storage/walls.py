@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Boolean, ColumnElement, exists, literal_column, not_, or_, select
+from sqlalchemy import Boolean, ColumnElement, exists, false, literal_column, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
-from scoped_mcp.storage.path import registry, version_contents, versions
+from scoped_mcp.storage.path import version_contents, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -131,10 +131,8 @@ def wall(
 
 
 def _versions(table: Table) -> ColumnElement[bool]:
-    """A version is shown where its thing is; what no wall is around holds what nobody stored."""
+    """A version is shown where its thing is; of what no wall is around, to decisions alone."""
     inner = [one for one in walls.values() if one.kind is not None]
-    kinds = sorted(one.kind for one in inner if one.kind is not None)
-    held = exists().where(registry.c.id == table.c.id, registry.c.kind.in_(kinds))
     shown = [
         exists(
             select(one.table.c.id).where(
@@ -144,7 +142,7 @@ def _versions(table: Table) -> ColumnElement[bool]:
         )
         for one in inner
     ]
-    return or_(not_(held), *shown)
+    return or_(false(), *shown)
 
 
 def past_walls(statement: S, *, but: Collection[str] = ()) -> S:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from scoped_mcp.config import Settings
+from scoped_mcp.faces.mcp import http, workers
 from tests.faces.cli import Cli, new_house
 from tests.faces.conftest import rpc
 
@@ -189,6 +193,22 @@ def test_all_end_in_time_with_clients_attached(root: Cli) -> None:
 def test_workers_end_when_the_process_that_started_them_is_killed(root: Cli) -> None:
     with serving(root) as crew:
         crew.process.kill()
+
+
+@pytest.mark.slow
+async def test_a_worker_that_is_not_needed_any_more_when_it_is_ready_ends_as_any(root: Cli) -> None:
+    first, line = multiprocessing.Pipe()
+
+    def begin() -> None:
+        assert first.recv() == workers._READY
+        first.send(workers._GO)
+        first.close()
+
+    beginning = asyncio.create_task(asyncio.to_thread(begin))
+    read = Settings(db=f"sqlite:///{root.folder / 'scoped.db'}")
+    async with asyncio.timeout(BOUND):
+        await workers._serve(read, http.bind("127.0.0.1", 0), line)
+    await beginning
 
 
 @pytest.mark.slow

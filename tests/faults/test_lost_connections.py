@@ -8,25 +8,24 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 
 from scoped_mcp import Scoped, ScopedError, Session
-from scoped_mcp.kernel.errors import InternalError
+from scoped_mcp.kernel.errors import InternalError, InvalidError, UnauthenticatedError
+from scoped_mcp.storage.postgres import engine as engines
 from scoped_mcp.storage.postgres import schema
 from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import PostgresDatabase
 from tests import postgres
 from tests.faults.between import When, between
 from tests.faults.trail import contents, entries
-from tests.grounds import POSTGRESQL
+from tests.grounds import POSTGRESQL, with_settings
 from tests.promises import promise
 
 pytestmark = pytest.mark.slow
@@ -96,6 +95,21 @@ async def test_a_commit_whose_answer_is_lost_is_done_once_and_answered(
     assert traced(url) == 3
 
 
+async def test_a_failed_authentication_whose_connection_is_cut_is_counted_and_told_once(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEYS, str(folder / "key"))
+    token = await Scoped.create(url, name="root")
+    async with between(url, folder) as (line, through), Scoped.open(through) as scoped:
+        root = await scoped.session(token)
+        line.arm("before")
+        with pytest.raises(UnauthenticatedError):
+            await scoped.spine.call("whoami", {}, f"smcp_{'a' * 16}_{'b' * 52}")
+        assert line.cuts == 1
+        page = await root.call("audit.list", {"operation": "authenticate"})
+        assert len(page["items"]) == 1
+
+
 @promise("postgres.crash")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_what_a_crash_of_the_server_leaves_unknown_is_said_to_be_unknown(
@@ -141,6 +155,29 @@ async def test_callers_do_not_notice_a_server_that_is_restarted_between_their_ca
 
 
 @promise("postgres.lost")
+async def test_who_waits_behind_others_for_a_server_that_stays_away_is_told_as_soon_as_they(
+    apart: postgres.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a process that is told to stop meanwhile does not wait for it."""
+    await Scoped.create(apart.get_uri(), name="root")
+    async with engine(Address.parse(apart.get_uri())) as database:
+        await asyncio.to_thread(apart.halt)
+        for seconds, bound in ((1.0, 5.0), (60.0, 8.0)):
+            monkeypatch.setattr(engines, "WAIT_SECONDS", seconds)
+            calls = [
+                asyncio.create_task(way(lambda conn: conn.rows(text("SELECT 1"))))
+                for way in (database.write, database.read)
+                for _ in range(8)
+            ]
+            async with asyncio.timeout(bound):
+                if seconds > bound:
+                    await asyncio.sleep(0)
+                    await database.close()
+                told = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(one, InternalError) and one.retry for one in told)
+
+
+@promise("postgres.lost")
 async def test_connections_that_are_cut_at_any_moment_cost_no_caller_its_call(url: str) -> None:
     token = await Scoped.create(url, name="root")
     query = (
@@ -159,13 +196,6 @@ async def test_connections_that_are_cut_at_any_moment_cost_no_caller_its_call(ur
         assert (await root.call("audit.verify"))["ok"]
     assert stored(url) == Counter({f"{turn}/{n}": 1 for turn in range(5) for n in range(8)})
     assert traced(url) == 40
-
-
-def with_settings(address: Address, **settings: str) -> Address:
-    """The same place, where every connection has these."""
-    options = conninfo_to_dict(address.conninfo)["options"]
-    more = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return replace(address, conninfo=make_conninfo(address.conninfo, options=f"{options} {more}"))
 
 
 @asynccontextmanager
@@ -214,6 +244,50 @@ async def test_who_waits_too_long_for_the_order_is_told_and_may_call_again(url: 
                     assert await database.write(one, beside=True) == 1
                 other.execute("SELECT pg_advisory_unlock_all()")
         assert await database.write(one) == 1
+
+
+async def test_who_may_create_roles_founds_a_house_without_being_a_superuser(
+    apart: postgres.Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since PostgreSQL 16 who creates a role is a member of it that may not become it."""
+    monkeypatch.setenv(KEYS, str(folder / "key"))
+    with psycopg.connect(apart.get_uri(), autocommit=True) as admin:
+        admin.execute("CREATE ROLE maker LOGIN CREATEROLE")
+        admin.execute("GRANT CREATE ON DATABASE postgres TO maker")
+    url = apart.get_uri().replace("postgres:@", "maker@")
+    async with opened(url, await Scoped.create(url, name="root")) as root:
+        assert (await root.call("audit.verify"))["ok"]
+
+
+async def test_a_database_in_which_not_all_text_can_stand_is_refused_at_once() -> None:
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        made = f"as_{encoding.lower()}"
+        words = f"CREATE DATABASE {made} TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'"
+        postgres.admin().execute(words.encode())
+        url = postgres.server().get_uri(made)
+        try:
+            with pytest.raises(InvalidError) as refused:
+                await Scoped.create(url, name="root")
+            assert "UTF8" in refused.value.hint
+        finally:
+            POSTGRESQL.forget(url)
+
+
+async def test_a_server_s_habits_of_showing_times_change_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await Scoped.create(url, name="root")
+    habits = (("timezone", "Asia/Tokyo"), ("datestyle", "German"), ("row_security", "off"))
+    for name, value in habits:
+        words = f"ALTER DATABASE {Address.parse(url).database} SET {name} = '{value}'"
+        postgres.admin().execute(words.encode())
+    for name, value in (*habits, ("clientencoding", "LATIN1")):
+        async with opened(url, token) as root:
+            assert (await create(root, f"☃ {name}"))["created_at"].endswith("Z")
+            await root.call("scope.create", {"name": f"☃ {name}"})
+        monkeypatch.setenv("PGTZ" if name == "timezone" else f"PG{name.upper()}", value)
+    async with opened(url, token) as root:
+        await root.call("scope.create", {"name": "☃"})
 
 
 @promise("postgres.pool")

@@ -119,6 +119,18 @@ class TestPooledReads:
         assert (await alice.call("object.history", {"id": note}))["items"]
         assert answers == []
 
+    async def test_a_credential_s_first_call_may_be_a_read_that_is_looked_at_again(
+        self, house: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It opens a session, which stands in the entry of the look that counts."""
+        asked = {"name": "carol", "kind": "user", "ttl_seconds": 3_600}
+        made = await house.root.call("token.issue", asked | {"toolsets": ["all"]})
+        answers = [True]  # and never again, however often it is asked
+        monkeypatch.setattr(ports, "expired", [lambda *_: bool(answers) and answers.pop(0)])
+        await house.scoped.spine.call("audit.list", {}, made["token"])
+        assert answers == []
+        assert (await house.root.call("audit.verify"))["ok"]
+
     async def test_a_bad_token_is_refused_as_on_every_read(self, house: Home) -> None:
         with refused("unauthenticated"):
             await house.scoped.spine.call("audit.list", {}, f"smcp_{'a' * 16}_{'b' * 52}")

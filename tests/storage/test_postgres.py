@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,14 @@ from sqlalchemy import bindparam, create_engine, func, insert, text, update
 
 from scoped_mcp.kernel.errors import InternalError
 from scoped_mcp.storage.connection import Conn
-from scoped_mcp.storage.postgres import roles
+from scoped_mcp.storage.postgres import ear, roles
 from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import TRIES, PostgresDatabase
 from scoped_mcp.storage.postgres.schema import Presence
 from scoped_mcp.storage.revisions import HEAD
 from tests import postgres
 from tests.promises import promise
-from tests.storage.conformance import ALL, PROBE, Place, Promises, notes
+from tests.storage.conformance import ALL, BOUND, PROBE, Gate, Place, Promises, notes
 
 SCRIPT = """
 import asyncio, os
@@ -150,6 +151,51 @@ async def test_what_is_never_done_alone_is_told_and_leaves_nothing(place: Place)
     assert len(runs) == TRIES
     assert await database.read(lambda conn: conn.rows(ALL)) == []
     await database.close()
+
+
+@promise("storage.changed")
+async def test_who_comes_while_the_last_listener_hangs_up_is_told_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ear, "LINGER", 0.0)
+    monkeypatch.setattr(ear, "WAIT", 0.1)
+    database, other, late = await place.open(), await place.open(), threading.Event()
+    await database.changed()
+    database._ear._thread.submit(late.wait, 10)  # it hangs up behind this
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(database.changed(database._commits._number + 1), 0.5)
+    waiting = asyncio.create_task(database.changed(database._commits._number + 1))
+    await asyncio.sleep(0)
+    late.set()
+    async with asyncio.timeout(BOUND):
+        while not waiting.done():
+            await other.write(lambda conn: conn.rows(ALL))
+            await asyncio.wait([waiting], timeout=0.05)
+    await waiting
+    await database.close()
+    await other.close()
+
+
+async def test_a_read_that_fails_when_nobody_waits_any_more_is_nobody_s_to_tell(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server's words hold what people stored."""
+    database, gate = await place.open(), Gate()
+
+    def fail(conn: Conn) -> None:
+        gate(conn)
+        conn.rows(text("SELECT 'a secret'::int"))
+
+    reading = asyncio.create_task(database.read(fail))
+    await asyncio.to_thread(gate.entered.wait, BOUND)
+    reading.cancel()
+    await asyncio.wait([reading])
+    gate.open.set()
+    await database.close()
+    await asyncio.to_thread(database._readers.shutdown)  # its thread has let go of it
+    del reading
+    gc.collect()
+    assert "secret" not in caplog.text
 
 
 @promise("postgres.again")

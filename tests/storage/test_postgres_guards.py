@@ -17,6 +17,7 @@ from scoped_mcp import Scoped
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.path import APPEND_ONLY, DELETABLE, MUTABLE
+from scoped_mcp.storage.postgres.address import Address
 from tests.grounds import POSTGRESQL, Ground
 from tests.promises import promise
 from tests.storage.test_append_only import FIRST, GUARDED, SECOND, STATE, where
@@ -197,3 +198,46 @@ async def test_nobody_serves_as_a_role_that_could_get_past_the_guards(url: str, 
     assert power in refused.value.hint
     async with Scoped.open(url):
         pass
+
+
+@promise("postgres.roles")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("give", "take"),
+    [
+        ("GRANT strong TO scoped_app", "REVOKE strong FROM scoped_app"),
+        (
+            "GRANT SET ON PARAMETER session_replication_role TO scoped_app",
+            "REVOKE SET ON PARAMETER session_replication_role FROM scoped_app",
+        ),
+        (
+            "ALTER ROLE postgres SET session_replication_role = replica",
+            "ALTER ROLE postgres RESET session_replication_role",
+        ),
+    ],
+)
+async def test_nor_as_one_that_could_become_such_a_role_or_silence_triggers(
+    url: str, give: str, take: str
+) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE strong BYPASSRLS")
+        admin.execute(give.encode())
+        try:
+            with pytest.raises(InvalidError):
+                async with Scoped.open(url):
+                    pass
+        finally:
+            admin.execute(take.encode())
+            admin.execute("DROP ROLE strong")
+    async with Scoped.open(url):
+        pass
+
+
+@promise("postgres.roles")
+def test_a_temporary_table_of_who_serves_stands_before_no_table(url: str) -> None:
+    with psycopg.connect(Address.parse(url).conninfo) as raw:
+        raw.execute("SET ROLE scoped_app")
+        raw.execute("CREATE TEMPORARY TABLE entries (id int)")
+        asked = "SELECT 'entries'::regclass = 'scoped.entries'::regclass"
+        assert raw.execute(asked).fetchone() == (True,)
+        raw.rollback()

@@ -16,7 +16,7 @@ from scoped_mcp.storage import revisions
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres import guards, schema
 from scoped_mcp.storage.postgres.address import Address
-from tests.grounds import POSTGRESQL, Below
+from tests.grounds import POSTGRESQL, Below, with_settings
 from tests.promises import promise
 from tests.storage.test_migrations import REVISIONS
 
@@ -84,6 +84,22 @@ def test_down_and_up_again_step_by_step_loses_nothing_and_guards_everything(
 def guarded(place: Address) -> None:
     with schema._owner(place) as raw, schema._inspected(raw) as connection:
         assert guards.present(raw, place.schema).keys() == guards.declared(connection).keys()
+
+
+def test_a_step_takes_as_long_as_it_takes(place: Address, below: Below) -> None:
+    """What is served has to be quick; the index of a great table is not."""
+    below.execute(
+        "CREATE FUNCTION public.dawdle() RETURNS event_trigger LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_sleep(0.5); END'"
+    )
+    below.execute(
+        "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE INDEX')"
+        " EXECUTE FUNCTION public.dawdle()"
+    )
+    hurried = with_settings(place, statement_timeout="400ms")
+    schema.downgrade(hurried, REVISIONS[-2])
+    schema.upgrade(hurried)
+    assert schema.current(place) == REVISIONS[-1]
 
 
 @pytest.mark.parametrize("revision", ["9999", "nonsense", "'; DROP TABLE entries; --"])

@@ -44,6 +44,7 @@ WALLED = {
     t.name for t in (objects, snapshots, templates, promotions, versions, version_contents, entries)
 }
 """What holds what people stored. Everything else is what decisions are made of."""
+_FORGETFUL = select(entries.c.id)
 MEET = {
     "layers.audit.store.entries._ONE",
     "layers.objects.store._OFFERED",
@@ -71,15 +72,33 @@ class TestNobody:
         assert raw.rows("SELECT * FROM entries") == []  # what was said went with its transaction
         assert raw.rows("SELECT * FROM past_entries") == []
 
+    @promise("walls.nobody")
+    async def test_who_comes_later_in_a_transaction_is_not_who_was_there_before(
+        self, house: Home, alice: Session
+    ) -> None:
+        """As where the looks of several credentials share a snapshot."""
+        await alice.call("object.create", NOTE)
+        keys = await keys_of(house.scoped, house.token("alice"))
+
+        def looks(conn: Any) -> list[int]:
+            found: list[int] = []
+            for known in (keys.get, lambda _name: None):
+                conn.seen_by(known)
+                found += [len(conn.rows(select(objects.c.id))), len(conn.rows(_FORGETFUL))]
+                conn.forget()
+            return found
+
+        one, all_, none, nothing = await house.scoped.spine.database.read(looks)
+        assert (one, none, nothing) == (1, 0, 0)
+        assert all_ > 0
+
     @pytest.mark.slow
     async def test_the_path_itself_is_shown_nothing_before_it_knows_who_asks(
         self, alice: Session, raw: Raw
     ) -> None:
         await alice.call("object.create", NOTE)
-        for table in WALLED - {"versions", "version_contents"}:
+        for table in WALLED:
             assert raw.rows(f"SELECT * FROM {table}", {}) == [], table
-        kinds = "SELECT r.kind FROM versions v JOIN registry r ON r.id = v.id"
-        assert "object" not in {row[0] for row in raw.rows(kinds, {})}
 
     @pytest.mark.slow
     @promise("walls.nobody")
@@ -148,6 +167,19 @@ class TestSomebody:
             assert raw.versions(table, keys) == {(mine, 1)}, table
         await alice.call("object.update", {"id": mine, "patch": {"m": 3}})
         assert raw.versions("version_contents", keys) == {(mine, 1)}
+
+    async def test_of_what_no_wall_is_around_no_version_is_shown_to_anybody(
+        self, house: Home, alice: Session, raw: Raw
+    ) -> None:
+        """A scope's words, a credential's verifier: decisions read them, by the doors."""
+        await alice.call("scope.create", {"name": "plans"})
+        await alice.call("environment.spawn", {"purpose": "what nobody is to know"})
+        await alice.call("object.create", NOTE)
+        kinds = "SELECT DISTINCT r.kind FROM {} v JOIN registry r ON r.id = v.id"
+        for name in ("alice", "root"):
+            keys = await keys_of(house.scoped, house.token(name))
+            for table in ("versions", "version_contents"):
+                assert {row[0] for row in raw.rows(kinds.format(table), keys)} <= {"object"}
 
 
 class TestMade:

@@ -189,9 +189,12 @@ async def _serve(settings: Settings, bound: socket.socket, line: Connection[Any,
     async with Houses.open(settings) as houses:
         line.send(_READY)
         await asyncio.to_thread(line.recv)
-        await http.serve_on(
-            houses, bound, ready=lambda _: line.send(_SERVING), stopper=_closed_by(line)
-        )
+
+        def ready(_address: str) -> None:
+            with contextlib.suppress(OSError):  # told to stop meanwhile: the stopper hears of it
+                line.send(_SERVING)
+
+        await http.serve_on(houses, bound, ready=ready, stopper=_closed_by(line))
 
 
 def _closed_by(line: Connection[Any, Any]) -> Callable[[Callable[[], None]], None]:

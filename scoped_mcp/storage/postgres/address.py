@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,6 +13,7 @@ from psycopg.pq import Conninfo
 
 from scoped_mcp.kernel.errors import InvalidError
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.storage.urls import joined, without
 
 SCHEMA = "scoped"
 SCHEMES = frozenset({"postgresql", "postgres"})
@@ -22,7 +23,7 @@ _SESSION = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
     "synchronous_commit": "on",  # whatever the database's default: acknowledged is durable
-    "timezone": "UTC",
+    "row_security": "on",  # off, every statement that meets a wall would be an error
 }
 
 _NETWORK = {  # a server that is gone without a word is noticed; the URL may say otherwise
@@ -57,21 +58,25 @@ class Address:
             InvalidError: it is no URL that libpq reads, or the schema's name is none of ours.
         """
         parts = _split(url)
-        given = parse_qsl(parts.query, keep_blank_values=True)
-        schema = next((value for name, value in given if name == "schema"), SCHEMA)
-        rest = [(name, value) for name, value in given if name not in {"schema", "options"}]
+        given = [word.partition("=") for word in parts.query.split("&") if word]
+        schema = next((unquote(value) for name, _, value in given if name == "schema"), SCHEMA)
         if not _NAME.fullmatch(schema) or schema.startswith("pg_") or schema == "public":
             message = f"{quote(schema)} cannot be the schema of an organisation"
             raise InvalidError(message, hint="use lower-case letters, digits and underscores")
+        if parts.fragment:  # what comes before it could be half of a password
+            message = "the database's URL cannot be read"
+            raise InvalidError(message, hint="write a `#` in it as %23")
         try:
             options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-            options += f" -c search_path={schema},pg_catalog"
-            libpq = urlunsplit(parts._replace(query=urlencode(rest)))
+            # Where it is not named, what is temporary goes before everything.
+            options += f" -c search_path={schema},pg_catalog,pg_temp"
+            libpq = joined(parts._replace(query=without(parts.query, "schema", "options")))
             whole = conninfo_to_dict(libpq)
             conninfo = make_conninfo(
                 libpq,
                 options=options,
                 application_name="scoped-mcp",
+                client_encoding="UTF8",
                 **{name: value for name, value in _NETWORK.items() if name not in whole},
             )
         except (psycopg.Error, ValueError) as error:
@@ -79,8 +84,8 @@ class Address:
         shown = parts.netloc.rpartition("@")
         user = shown[0].partition(":")[0]
         place = f"{user}@{shown[2]}" if user else shown[2]
-        query = [(n, v) for n, v in given if n not in _SECRET | {"options"}]
-        clear = urlunsplit((parts.scheme, place, parts.path, urlencode(query, safe="/"), ""))
+        query = without(parts.query, "options", *_SECRET)
+        clear = joined(parts._replace(netloc=place, query=query))
         return cls(conninfo, schema, clear)
 
     @property
@@ -116,7 +121,8 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError as error:
         raise _unreadable() from error
-    if "@" in parts.path or "#" in url:
+    behind = parts.path if "@" in parts.netloc else parts.path + parts.query
+    if "@" in behind or "#" in url:
         raise _unreadable()
     return parts
 

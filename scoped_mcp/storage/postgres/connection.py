@@ -63,6 +63,7 @@ class PostgresConn:
         self._number = number
         self._keys_of: KeysOf | None = None
         self._told: set[str] = set()
+        self._said: set[str] = set()  # in all of the transaction, whether or not it still holds
 
     def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Every row of a query."""
@@ -120,7 +121,9 @@ class PostgresConn:
             yield int(cast("Any", self._raw.execute(_NUMBER).fetchone())[0])
 
     def seen_by(self, keys: KeysOf) -> None:
-        """Walls are told when a statement first meets one."""
+        """Walls are told when a statement first meets one, and nothing of who asked before."""
+        if self._said:
+            self._say(dict.fromkeys(self._said, ""))
         self._keys_of = keys
         self._told.clear()
 
@@ -175,16 +178,21 @@ class PostgresConn:
 
         INVARIANT: what is asked to work the keys out looks past walls, or it would ask itself.
         """
-        told: list[str] = []
+        told: dict[str, str] = {}
         for name in sorted(names):
             keys = None if self._keys_of is None else self._keys_of(name)
             if keys is not None:
                 value = ",".join(map(str, keys))
-                told += [f"scoped.{name}", value and f"{{{value}}}"]
+                told[name] = value and f"{{{value}}}"
                 self._told.add(name)
         if told:
-            settings = ", ".join([_SETTING] * (len(told) // 2))
-            self._raw.execute(f"SELECT {settings}".encode(), told)
+            self._say(told)
+
+    def _say(self, told: Mapping[str, str]) -> None:
+        self._said.update(told)
+        settings = ", ".join([_SETTING] * len(told))
+        values = [word for name, value in told.items() for word in (f"scoped.{name}", value)]
+        self._raw.execute(f"SELECT {settings}".encode(), values)
 
 
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -58,13 +58,14 @@ class Ear:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        idle = loop.time() + LINGER
-        while not self._closed and (self._waiting or loop.time() < idle):
-            if self._waiting:
-                idle = loop.time() + LINGER
-            if await loop.run_in_executor(self._thread, self._heard):
-                self._commits.tell()
-        await loop.run_in_executor(self._thread, self._hang_up)
+        while self._waiting and not self._closed:  # who comes while it hangs up is heard for, too
+            idle = loop.time() + LINGER
+            while not self._closed and (self._waiting or loop.time() < idle):
+                if self._waiting:
+                    idle = loop.time() + LINGER
+                if await loop.run_in_executor(self._thread, self._heard):
+                    self._commits.tell()
+            await loop.run_in_executor(self._thread, self._hang_up)
 
     def _heard(self) -> bool:
         """On its thread: whether there was anything, or may have been."""

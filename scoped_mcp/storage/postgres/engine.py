@@ -40,6 +40,7 @@ from scoped_mcp.storage.postgres.walls import ENTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from psycopg import Connection, Cursor
 
@@ -51,7 +52,9 @@ WRITERS = 8
 READERS = 2
 TRIES = 6
 BESIDE = 4  # of these beside others; then it takes its turn alone, and nobody is first again
-WAIT_SECONDS = 10.0  # for a connection, while the server is away
+WAIT_SECONDS = 10.0  # for a connection, while the server is away: from when the call came
+LEAST_SECONDS = 0.2  # for one whose turn comes when as much has passed already
+LOOK_SECONDS = 1.0  # of a wait, until the next look whether the database is closing
 RECONNECT_SECONDS = 5.0  # the pool waits ever longer between tries: it begins anew instead
 RESOLVE_SECONDS = 30.0  # for what became of a commit
 _STOPPED = "an operation raised StopIteration"
@@ -64,6 +67,7 @@ _ORDER = (
 _NOW = "SELECT clock_timestamp(), (SELECT version_num FROM alembic_version), " + ENTER  # noqa: S608 - all ours
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
 _LIFE = "SELECT stats_reset::text FROM pg_stat_wal"  # kept through a restart, not through a crash
+_TIMES = "SET timezone = 'UTC'; SET datestyle = 'ISO'"  # PGTZ and PGDATESTYLE outdo a URL's options
 
 
 @dataclass(slots=True)
@@ -71,6 +75,7 @@ class _Work:
     run: Callable[[Conn], Any]
     future: asyncio.Future[Any]
     beside: bool
+    came: float
 
 
 class _CommitLostError(Exception):
@@ -144,7 +149,7 @@ class PostgresDatabase:
         if self._closing:
             raise _closing()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Work(work, future, beside))
+        self._queue.append(_Work(work, future, beside, time.monotonic()))
         self._pump()
         return await future
 
@@ -155,8 +160,8 @@ class PostgresDatabase:
         loop = asyncio.get_running_loop()
         self._reading += 1
         self._idle.clear()
-        running = loop.run_in_executor(self._readers, self._look, work)
-        running.add_done_callback(lambda _: self._looked())
+        running = loop.run_in_executor(self._readers, self._look, work, time.monotonic())
+        running.add_done_callback(self._looked)
         return await asyncio.shield(running)
 
     async def changed(self, since: int = 0) -> int:
@@ -182,7 +187,8 @@ class PostgresDatabase:
         self._readers.shutdown(wait=False)
         await asyncio.to_thread(self._presence.leave)
 
-    def _looked(self) -> None:
+    def _looked(self, done: asyncio.Future[Any]) -> None:
+        done.exception()  # taken, or asyncio tells of it in the server's words where nobody waits
         self._reading -= 1
         self._rest()
 
@@ -228,29 +234,37 @@ class PostgresDatabase:
 
     def _transact(self, work: _Work) -> Any:  # noqa: ANN401 - what the work returns
         """Run a work until it is done, or is refused for a reason of its own."""
-        until, races = time.monotonic() + WAIT_SECONDS, 0
+        until, races = _until(work.came), 0
         while True:
             try:
-                return self._once(work, beside=work.beside and races < BESIDE)
+                return self._once(work, until, beside=work.beside and races < BESIDE)
             except _CommitLostError as lost:
                 if self._committed(lost):
                     return lost.value
-                if time.monotonic() > until:
+                if not self._waits(until):
                     raise trouble.translate(lost.cause) from lost
             except psycopg.Error as error:
                 if isinstance(error, trouble.RACES):
                     races += 1
                     again = races < TRIES
                 else:  # however many of the pool's connections were lost together
-                    again = trouble.is_lost(error) and time.monotonic() < until
+                    again = trouble.is_away(error) and self._waits(until)
                 if not again:
                     raise trouble.translate(error) from error
             except StopIteration as error:
                 raise RuntimeError(_STOPPED) from error
             time.sleep(random.uniform(0, 0.002 * 2**races))  # noqa: S311 - to part who met
 
-    def _once(self, work: _Work, *, beside: bool) -> Any:  # noqa: ANN401 - what the work returns
-        with self._pool.connection() as raw:
+    def _waits(self, until: float) -> bool:
+        """Whether to go on waiting for a server that is away."""
+        return time.monotonic() < until and not self._closing
+
+    def _connection(self, until: float) -> AbstractContextManager[Connection[Any]]:
+        left = LEAST_SECONDS if self._closing else until - time.monotonic()
+        return self._pool.connection(min(max(left, LEAST_SECONDS), LOOK_SECONDS))
+
+    def _once(self, work: _Work, until: float, *, beside: bool) -> Any:  # noqa: ANN401 - what the work returns
+        with self._connection(until) as raw:
             transaction, value, committing = "", None, False
             try:
                 with raw.pipeline() as pipeline:
@@ -301,24 +315,24 @@ class PostgresDatabase:
             time.sleep(0.1)
         raise trouble.unknown_outcome(lost.cause)
 
-    def _look(self, work: Callable[[Conn], T]) -> T:
-        until = time.monotonic() + WAIT_SECONDS
+    def _look(self, work: Callable[[Conn], T], came: float) -> T:
+        until = _until(came)
         while True:
             try:
-                return self._snapshot(work)
+                return self._snapshot(work, until)
             except psycopg.Error as error:
-                if not trouble.is_lost(error) or time.monotonic() > until:
+                if not (trouble.is_away(error) and self._waits(until)):
                     raise trouble.translate(error) from error
             except StopIteration as error:  # a future refuses it, and its caller would hang
                 raise RuntimeError(_STOPPED) from error
             time.sleep(0.05)
 
-    def _snapshot(self, work: Callable[[Conn], T]) -> T:
-        with self._pool.connection() as raw:
+    def _snapshot(self, work: Callable[[Conn], T], until: float) -> T:
+        with self._connection(until) as raw:
             try:
                 with raw.pipeline() as pipeline:
                     raw.execute(_LOOK)
-                    now, revision, _ = raw.execute(_NOW).fetchone()
+                    now, revision, _ = cast("Any", raw.execute(_NOW).fetchone())
                     require_current(revision)
                     conn = PostgresConn(raw, pipeline, now=now)
                     value = work(conn)
@@ -336,10 +350,16 @@ class PostgresDatabase:
             if self._present:
                 Presence.claim(raw, self.address)
             act_as_app(raw)
+            raw.execute(_TIMES)
             self._lives[raw] = cast("Any", raw.execute(_LIFE).fetchone())[0]
         except BaseException:
             raw.close()
             raise
+
+
+def _until(came: float) -> float:
+    """How long a call waits for a server; in a row of many, not each for all of it again."""
+    return max(came + WAIT_SECONDS, time.monotonic() + LEAST_SECONDS)
 
 
 def _abandon(raw: Connection[Any], error: BaseException | None = None) -> None:

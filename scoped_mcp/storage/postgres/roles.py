@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 OWNER, APP = "scoped_owner", "scoped_app"
 _IS_THERE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-_HOLDS = "SELECT pg_has_role(session_user, %s, 'MEMBER')"
 _MIGHT_BYPASS = """
-SELECT rolsuper OR rolbypassrls OR rolcreaterole OR pg_has_role(current_user, %s, 'MEMBER')
+SELECT bool_or(rolsuper OR rolbypassrls OR rolcreaterole OR rolname = %s)
   OR has_schema_privilege(current_schema(), 'CREATE')
-FROM pg_roles WHERE rolname = current_user
-"""
+  OR has_parameter_privilege(current_user, 'session_replication_role', 'SET')
+  OR current_setting('session_replication_role') <> 'origin'
+FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER')
+"""  # whatever it is a member of it may become; triggers are silent where rows are a replica's
 _NEEDED = (
     f"as an administrator of the server run: CREATE ROLE {OWNER} NOLOGIN; CREATE ROLE {APP}"
     f" NOLOGIN; GRANT {OWNER}, {APP} TO the role in the database's URL"
@@ -47,11 +48,21 @@ def provide(raw: Connection[Any]) -> None:
         try:
             if raw.execute(_IS_THERE, [role]).fetchone() is None:
                 _create(raw, name)
-            if not cast("Any", raw.execute(_HOLDS, [role]).fetchone())[0]:
+            if not _may_become(raw, name):
                 raw.execute(sql.SQL("GRANT {} TO session_user").format(name))
         except errors.InsufficientPrivilege as error:
             message = f"this role cannot become `{role}`"
             raise InvalidError(message, hint=_NEEDED) from error
+
+
+def _may_become(raw: Connection[Any], name: sql.Identifier) -> bool:
+    """Tried, not looked up: since PostgreSQL 16 a member need not be one who may."""
+    try:
+        raw.execute(sql.SQL("SET ROLE {}").format(name))
+    except errors.InsufficientPrivilege:
+        return False
+    raw.execute("RESET ROLE")
+    return True
 
 
 def _create(raw: Connection[Any], name: sql.Identifier) -> None:
@@ -82,7 +93,10 @@ def act_as_app(raw: Connection[Any]) -> None:
     (bypasses,) = cast("Any", raw.execute(_MIGHT_BYPASS, [OWNER]).fetchone())
     if bypasses:
         message = f"`{APP}` could get past what guards the database"
-        hint = f"take SUPERUSER, BYPASSRLS, CREATEROLE, CREATE and membership in {OWNER} from it"
+        hint = (
+            f"take SUPERUSER, BYPASSRLS, CREATEROLE, CREATE, session_replication_role and {OWNER}"
+            " from it, and from the roles that it is a member of"
+        )
         raise InvalidError(message, hint=hint)
 
 

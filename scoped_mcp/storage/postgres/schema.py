@@ -146,7 +146,7 @@ def create(address: Address) -> None:
                 _found(raw, connection, address)
             except errors.InsufficientPrivilege as error:
                 message = "this role may not make a schema in the database"
-                hint = "GRANT CREATE ON DATABASE … TO it, or create the schema for it"
+                hint = f"GRANT CREATE ON DATABASE … TO it, or create the schema as {roles.OWNER}'s"
                 raise InvalidError(message, hint=hint) from error
 
 
@@ -279,6 +279,7 @@ def _owner(address: Address, *, own: bool = True) -> Generator[Connection[Any]]:
     """A connection that may change the schema."""
     raw = _connect(address)
     try:
+        raw.execute("SET statement_timeout = 0")  # an index of everything takes what it takes
         if own:
             try:
                 roles.act_as_owner(raw)
@@ -293,11 +294,19 @@ def _owner(address: Address, *, own: bool = True) -> Generator[Connection[Any]]:
 
 def _connect(address: Address) -> Connection[Any]:
     try:
-        return _Ours.connect(address.conninfo, autocommit=True, connect_timeout=10)
+        raw = _Ours.connect(address.conninfo, autocommit=True, connect_timeout=10)
     except psycopg.Error as error:
         message = f"the database `{address.shown}` cannot be reached"
         hint = "is the server running, and are address, user and password right?"
         raise InvalidError(message, hint=hint, retry=True) from error
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raw.close()
+        message = (
+            f"the database `{address.shown}` keeps text as {encoding}: not all can stand in it"
+        )
+        raise InvalidError(message, hint="use one that was created with ENCODING 'UTF8'")
+    return raw
 
 
 def _revision(raw: Connection[Any], address: Address) -> str | None:

@@ -51,6 +51,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, LOST) and getattr(error, "sqlstate", None) is None
 
 
+def is_away(error: BaseException) -> bool:
+    """The same, or there is no connection yet."""
+    return isinstance(error, PoolTimeout) or is_lost(error)
+
+
 def translate(error: BaseException) -> BaseException:
     """The driver's words in ours; every other error as it is."""
     if isinstance(error, PoolTimeout | PoolClosed) or is_lost(error):

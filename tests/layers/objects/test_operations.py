@@ -449,6 +449,18 @@ class TestMany:
         assert verified["ok"]
 
     @promise("objects.bulk")
+    async def test_many_change_in_one_order_and_answer_in_that_of_the_call(
+        self, alice: Session
+    ) -> None:
+        """Two calls that named the same in other orders would each wait for the other."""
+        ids = sorted([await _note(alice) for _ in range(4)], reverse=True)
+        changes = [{"id": one, "patch": {"m": 1}} for one in ids]
+        made = await alice.call("object.update_many", {"changes": changes})
+        assert [one["id"] for one in made["items"]] == ids
+        page = await alice.call("audit.list", {"operation": "object.update"})
+        assert [one["target"] for one in page["items"]] == ids  # newest first
+
+    @promise("objects.bulk")
     async def test_one_that_is_another_s_fails_all(self, alice: Session, mallory: Session) -> None:
         mine, theirs = await _note(mallory), await _note(alice)
         for name, arguments in (

@@ -12,6 +12,7 @@ from scoped_mcp.layers.objects.model import (
     DeleteObjects,
     Object,
     ObjectList,
+    ObjectView,
     UpdateObject,
     UpdateObjects,
 )
@@ -77,8 +78,10 @@ def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
     _require_few(tx, cmd.changes)
     _require_different([change.id for change in cmd.changes])
-    made = [
-        tx.run(
+    made: dict[str, ObjectView] = {}
+    # In one order for all, or two at once would each wait for what the other has changed.
+    for change in sorted(cmd.changes, key=lambda one: one.id):
+        made[change.id] = tx.run(
             UpdateObject(
                 id=change.id,
                 data=change.data,
@@ -87,9 +90,7 @@ def update(cmd: UpdateObjects, tx: WriteTx) -> ObjectList:
                 reason=cmd.reason,
             )
         )
-        for change in cmd.changes
-    ]
-    return ObjectList(items=tuple(made))
+    return ObjectList(items=tuple(made[change.id] for change in cmd.changes))
 
 
 @handles(
