@@ -74,7 +74,7 @@ class Session:
         """Do the same by name, from JSON to JSON."""
         origin = _keyed(self._origin, key)
         view = await self._spine.call(operation, arguments or {}, self._token, origin)
-        return view.model_dump(mode="json", exclude_none=True)
+        return view.as_json()
 
 
 class Scoped:

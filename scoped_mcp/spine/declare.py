@@ -60,6 +60,9 @@ class Authority(StrEnum):
     ROLLBACK = "rollback"
 
 
+CURSOR = "next_cursor"
+
+
 class View(BaseModel):
     """What an operation answers: only what its caller may see."""
 
@@ -67,6 +70,13 @@ class View(BaseModel):
 
     fleeting: ClassVar[frozenset[str]] = frozenset()
     """Fields that use alone moves (ruling 18): who follows what it shows is not told of them."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As clients get it: null is absent, but where a page says that it is the last."""
+        found = self.model_dump(mode="json", exclude_none=True)
+        if CURSOR in type(self).model_fields:
+            found.setdefault(CURSOR, None)
+        return found
 
 
 V_co = TypeVar("V_co", bound=View, covariant=True)

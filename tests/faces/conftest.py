@@ -48,7 +48,7 @@ class Face:
     async def call(self, operation: str, arguments: Any, token: str | None = None) -> Any:
         """Do an operation beside the face."""
         view = await self.scoped.spine.call(operation, arguments, token or self.root_token)
-        return view.model_dump(mode="json", exclude_none=True)
+        return view.as_json()
 
     def http(self, token: str | None = None, **headers: str) -> AsyncClient:
         if token is not None:

@@ -14,16 +14,14 @@ from tests.house.source import ROOT
 PROVED = "scoped_mcp/kernel/*,scoped_mcp/spine/*,*/logic.py"
 BOTH = ("tests/spine/test_beside.py",)
 """On both engines: some branches are taken on one of them alone."""
+LOGICAL = ("identity", "tenancy", "environments", "registry", "flow")
 ONE = (
     "tests/kernel",
     "tests/spine",
-    *(f"tests/layers/{room}" for room in ("tenancy", "environments", "registry")),
-    *(f"tests/layers/{room}/test_operations.py" for room in ("objects", "identity", "audit")),
-    *(f"tests/layers/{room}/test_logic.py" for room in ("identity", "flow")),
+    *(f"tests/layers/{room}/test_logic.py" for room in LOGICAL),
+    *(f"tests/layers/{room}/test_operations.py" for room in ("objects", "identity")),
     "tests/layers/flow/test_merging.py",
-    "tests/layers/flow/test_large.py",
     "tests/layers/audit/test_follows.py",
-    "tests/house/test_repetitions.py",
 )
 """On one, in what the default profile plays."""
 

@@ -108,7 +108,7 @@ class World:
         except ScopedError as error:
             said = {"code": error.code, "message": error.message, "hint": error.hint}
             return {"refused": said | {"retry": error.retry, "entry": error.entry}}
-        return view.model_dump(mode="json", exclude_none=True)
+        return view.as_json()
 
     async def ids(self) -> set[str]:
         """Everything that has an id, entries included, below the application."""

@@ -116,7 +116,7 @@ class Beside(RuleBasedStateMachine):
         if operation in READS:
             named = [given.get(name) for name in ("id", "scope", "environment")]
             self.model.use(token, next((one for one in named if one), None))
-        return view.model_dump(mode="json", exclude_none=True)
+        return view.as_json()
 
     def call(self, token: str, operation: str, arguments: dict[str, Any]) -> Any:
         return self.loop.run_until_complete(self.ask(token, operation, arguments))

@@ -110,7 +110,7 @@ class Sights(Rooms):
                 return page
             assert not found.keys() & {item["id"] for item in page["items"]}
             found |= {item["id"]: item for item in page["items"]}
-            if "next_cursor" not in page:
+            if page["next_cursor"] is None:
                 return found
             asked["cursor"] = page["next_cursor"]
 

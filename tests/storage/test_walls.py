@@ -335,6 +335,6 @@ async def _trail(session: Session) -> set[str]:
     while True:
         page = await session.call("audit.list", {"limit": 100, **cursor})
         found |= {one["id"] for one in page["items"]}
-        if "next_cursor" not in page:
+        if page["next_cursor"] is None:
             return found
         cursor = {"cursor": page["next_cursor"]}

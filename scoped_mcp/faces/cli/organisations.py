@@ -74,7 +74,7 @@ def create(  # noqa: PLR0913 - every option of an organisation
 
     founded = _with(home, work)
     if json:
-        show.as_json({"token": founded.token, "owner": first, **_dump(founded.tenant)})
+        show.as_json({"token": founded.token, "owner": first, **founded.tenant.as_json()})
         return
     show.line(founded.token)
     told = {"db": founded.tenant.url, "name": show.plain(name), "owner": show.plain(first)}
@@ -170,12 +170,8 @@ def _with(db: str | None, work: Callable[[Houses], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _dump(tenant: organisations.TenantView) -> dict[str, Any]:
-    return tenant.model_dump(mode="json", exclude_none=True)
-
-
 def _tell(tenant: organisations.TenantView, *, in_json: bool) -> None:
     if in_json:
-        show.as_json(_dump(tenant))
+        show.as_json(tenant.as_json())
     else:
         show.note(f"{show.plain(tenant.name)} is {tenant.state} at {show.plain(tenant.url)}")

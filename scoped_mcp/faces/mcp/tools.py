@@ -49,7 +49,7 @@ class Caller:
             self._metrics.count(house, name, error.code.value)
             raise
         self._metrics.count(house, name, "done")
-        return view.model_dump(mode="json", exclude_none=True)
+        return view.as_json()
 
     async def shown(self) -> frozenset[str]:
         """The operations that exist for this credential.

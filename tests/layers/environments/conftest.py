@@ -40,7 +40,7 @@ async def ids(session: Session, operation: str = "object.list", **filters: Any) 
     while True:
         page = await session.call(operation, asked)
         found += [one["id"] for one in page["items"]]
-        if "next_cursor" not in page:
+        if page["next_cursor"] is None:
             return found
         asked["cursor"] = page["next_cursor"]
 

@@ -29,7 +29,7 @@ async def _every(session: Session, kind: str, **more: Any) -> list[dict[str, Any
         asked = {"kind": kind, "limit": 100} | more | cursor
         page = await session.call("registry.list", asked)
         found += page["items"]
-        if "next_cursor" not in page:
+        if page["next_cursor"] is None:
             return found
         cursor = {"cursor": page["next_cursor"]}
 

@@ -3,7 +3,6 @@
 from scoped_mcp.layers.flow.model.commands import (
     ApplyPromotion,
     ApproveStage,
-    Chosen,
     CreateChannel,
     CreatePipeline,
     ExpirePromotion,
@@ -13,19 +12,15 @@ from scoped_mcp.layers.flow.model.commands import (
     ListPipelines,
     ListPromotions,
     MoveToStage,
-    NewStage,
     RequestPromotion,
     RequestStage,
     RevertPromotion,
     ReviewPromotion,
     SetChannelState,
-    Source,
     SweepPromotions,
-    Target,
     TurnPromotion,
     UpdateChannel,
     WithdrawPromotion,
-    parted,
 )
 from scoped_mcp.layers.flow.model.entities import (
     PREFIX,
@@ -48,6 +43,7 @@ from scoped_mcp.layers.flow.model.entities import (
     TargetKind,
     Wanted,
 )
+from scoped_mcp.layers.flow.model.parts import Chosen, NewStage, Source, Target, parted
 from scoped_mcp.layers.flow.model.views import (
     AskerView,
     ChannelPage,

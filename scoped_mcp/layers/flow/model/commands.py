@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field
 
 from scoped_mcp.kernel.ids import (
     AnyId,
@@ -20,14 +19,12 @@ from scoped_mcp.kernel.ids import (
 )
 from scoped_mcp.kernel.text import Name, Note
 from scoped_mcp.layers.flow.model.entities import (
-    PREFIX,
     ChannelState,
     Decider,
     Decision,
     PromotionState,
-    SourceKind,
-    TargetKind,
 )
+from scoped_mcp.layers.flow.model.parts import Named, NewStage, Path, Resolution, Source, Target
 from scoped_mcp.layers.flow.model.views import (
     ChannelPage,
     ChannelView,
@@ -48,96 +45,6 @@ _OBJ = "obj_aaaaaaaaaaaaaaap"
 Limit = Field(default=20, ge=1, le=100)
 Cursor = Field(default=None, max_length=200)
 Few = Field(default=(), max_length=50)
-_AT = re.compile(r"(obj_[a-z2-7]{16})(?:@([1-9][0-9]{0,14}))?", re.ASCII)
-_PATH = re.compile(r"(obj_[a-z2-7]{16})?(/.*)?", re.ASCII | re.DOTALL)
-
-
-def _named(text: str) -> str:
-    if _AT.fullmatch(text) is None:
-        message = "expected the id of an object, or id@version"
-        raise ValueError(message)
-    return text
-
-
-def _pathed(text: str) -> str:
-    if _PATH.fullmatch(text) is None:
-        message = "expected a path such as /title, or the id of an object and a path"
-        raise ValueError(message)
-    return text
-
-
-def parted(named: str) -> tuple[ObjectId, int | None]:
-    """An object as it is named: `id` or `id@version`."""
-    public_id, _, version = named.partition("@")
-    return ObjectId(public_id), int(version) if version else None
-
-
-Named = Annotated[str, AfterValidator(_named)]
-Path = Annotated[str, AfterValidator(_pathed)]
-
-
-class _Given(BaseModel):
-    """A part of what is asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absence(cls, given: object) -> object:
-        """An optional part that is null is not there, as it is with what stands around it."""
-        if not isinstance(given, dict):
-            return given
-        named, known = cast("dict[str, Any]", given), cls.model_fields
-        optional = {name for name, one in known.items() if not one.is_required()}
-        return {k: v for k, v in named.items() if v is not None or k not in optional}
-
-
-class Source(_Given):
-    """Where a channel leads from."""
-
-    kind: SourceKind
-    id: AnyId | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Source:
-        _require_fits(self.kind, self.id)
-        return self
-
-
-class Target(_Given):
-    """Where a channel leads to."""
-
-    kind: TargetKind
-    id: AnyId
-
-    @model_validator(mode="after")
-    def _fits(self) -> Target:
-        _require_fits(self.kind, self.id)
-        return self
-
-
-def _require_fits(kind: SourceKind | TargetKind, public_id: str | None) -> None:
-    prefix = PREFIX.get(kind)
-    if (None if public_id is None else public_id[:3]) != prefix:
-        wanted = "no id" if prefix is None else f"an id like {prefix}_…"
-        message = f"`{kind}` takes {wanted}"
-        raise ValueError(message)
-
-
-class Chosen(_Given):
-    """A value of one's own, where both sides differ."""
-
-    value: JsonValue
-
-
-Resolution = Literal["ours", "theirs"] | Chosen
-
-
-class NewStage(_Given):
-    """A stage of a new pipeline."""
-
-    name: Name
-    approvals: int = Field(default=0, ge=0, le=10)
 
 
 class ListChannels(Command[ChannelPage]):
