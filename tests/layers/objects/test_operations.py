@@ -56,7 +56,7 @@ async def test_pages_show_what_is_seen_in_any_way_once_and_newest_first(house: H
     while not found or cursor:
         page = await alice.call("object.list", {"limit": 5, **cursor})
         found += [one["id"] for one in page["items"]]
-        cursor = {"cursor": page["next_cursor"]} if "next_cursor" in page else {}
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
     assert found == seen[::-1]
 
 
