@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.faces.conftest import Face
 
 CHARACTERS_A_TOKEN = 4.15  # of JSON, measured with two tokenizers that agree within 5 %
-TOOLS_DIGEST = "73f712061f2ee648c8ef79d213ba0cb06a695bdf44b755b318804adec615399f"
+TOOLS_DIGEST = "57e9ac6739414085e1003b1f0b195d71e22fef5858f4f1bea73436d88e7410f7"
 IDENTITY = re.compile(
     r"^(owner_id|principal_id|tenant.*|actor|on_behalf.*|act_as|acting_.*|user_id|caller)$"
 )
@@ -120,7 +120,8 @@ async def test_schemas_are_valid_and_free_of_noise(face: Face) -> None:
             Draft202012Validator.check_schema(schema)
             text = json.dumps(schema)
             assert "$ref" not in text
-            assert '"null"' not in text
+            last = schema is tool.output_schema and "next_cursor" in schema["properties"]
+            assert text.count('"null"') == last  # the end of a list is told, all else is absent
             assert '"title": "' not in text
 
 

@@ -6,6 +6,8 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from scoped_mcp.spine.declare import CURSOR
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -45,7 +47,7 @@ def _of_command(command: type[BaseModel]) -> Schema:
 
 
 def of_view(operation: Operation) -> Schema:
-    """What a tool answers. What may be null is absent then, and so not required."""
+    """What a tool answers. What may be null is absent then, and so not required, but for cursors."""
     return deepcopy(_of_view(operation.view))
 
 
@@ -55,6 +57,8 @@ def _of_view(view: type[BaseModel]) -> Schema:
     schema = _compact(raw, raw.get("$defs", {}), _VIEW_DROPPED)
     required = schema.pop("required", None)
     kept = {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
+    if CURSOR in kept.get("properties", {}):
+        kept["properties"][CURSOR] = {"type": ["string", "null"]}
     if required:  # a refusal is structured content too, and the TypeScript SDK checks it
         kept["anyOf"] = [{"required": required}, {"required": ["error"]}]
     return kept
