@@ -47,7 +47,7 @@ def _of_command(command: type[BaseModel]) -> Schema:
 
 
 def of_view(operation: Operation) -> Schema:
-    """What a tool answers. What may be null is absent then, and so not required, but for cursors."""
+    """What a tool answers. What may be null is absent, and so not required; a cursor is there."""
     return deepcopy(_of_view(operation.view))
 
 
