@@ -27,7 +27,8 @@ HERE = ("writes", "serving", "lists", "memory")
 def test_quick_benchmarks_run_and_say_what_they_found(tmp_path: Path) -> None:
     told = tmp_path / "bench.json"
     run = [sys.executable, "-m", "tests.bench", "--quick", "--json", str(told)]
-    run += ["--rounds", "1", "--calls", "300", "--objects", "2000", *HERE]
+    run += ["--rounds", "1", "--seconds", "0.2", "--calls", "300", "--sessions", "20"]
+    run += ["--creates", "64", "--objects", "2000", *HERE]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(told.read_text())["findings"]
