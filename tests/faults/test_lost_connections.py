@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from httpx2 import AsyncClient
 from psycopg import sql
 from sqlalchemy import text
 
@@ -93,6 +97,37 @@ async def test_a_commit_whose_answer_is_lost_is_done_once_and_answered(
         assert (await root.call("audit.verify"))["ok"]
     assert stored(url) == Counter(dict.fromkeys("012", 1))
     assert traced(url) == 3
+
+
+async def test_a_server_whose_database_does_not_answer_ends_in_time_all_the_same(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEYS, str(folder / "key"))
+    token = await Scoped.create(url, name="root")
+    command = (sys.executable, "-m", "scoped_mcp.faces.cli", "serve", "--transport", "http")
+    async with between(url, folder) as (line, through), AsyncClient() as http:
+        process = await asyncio.create_subprocess_exec(
+            *command, "--port", "0", "--json", "--db", through, stdout=PIPE, stderr=PIPE
+        )
+        assert process.stdout is not None
+        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        hung = asyncio.Event()
+
+        async def hang() -> None:
+            hung.set()
+            await asyncio.Event().wait()
+
+        line.arm("before", hang)
+        params = {"name": "object_create", "arguments": NOTE | {"data": {}}}
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        calling = asyncio.create_task(http.post(said["url"], json=asked, headers=headers))
+        await asyncio.wait_for(hung.wait(), 30)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 1
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
 
 
 async def test_a_failed_authentication_whose_connection_is_cut_is_counted_and_told_once(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scoped_mcp.config import Settings
+
+LAST_SECONDS = 9.0  # of the ten that a stop may take
+FAILED = 1
 
 
 class Transport(StrEnum):
@@ -80,9 +85,17 @@ async def _serve_stdio(read: Settings) -> None:
 async def _serve_http(read: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
 
+    end = threading.Timer(LAST_SECONDS, _give_up)
+    end.daemon = True
     with mcp.bind(host, port) as bound:
         async with Houses.open(read) as houses:
-            await mcp.serve_on(houses, bound, ready=ready)
+            await mcp.serve_on(houses, bound, ready=ready, stopping=end.start)
+
+
+def _give_up() -> None:
+    """A thread that waits for a database that hangs cannot be ended but with its process."""
+    show.note("ended without the database, which does not answer")
+    os._exit(FAILED)
 
 
 def _serve_many(

@@ -100,6 +100,7 @@ async def serve_on(
     *,
     ready: Callable[[str], None] | None = None,
     stopper: Callable[[Callable[[], None]], None] | None = None,
+    stopping: Callable[[], None] | None = None,
 ) -> None:
     """The same on a socket that is bound already.
 
@@ -108,6 +109,7 @@ async def serve_on(
         bound: The socket; closed at the end.
         ready: Told the server's address once it accepts connections.
         stopper: Given what stops the server, from any thread, as SIGTERM would.
+        stopping: Told when it begins to stop.
     """
     hush()
     config = uvicorn.Config(
@@ -120,7 +122,13 @@ async def serve_on(
         proxy_headers=False,  # or whoever calls could choose the source that failures count for
         timeout_graceful_shutdown=GRACE_SECONDS + 1,  # by then we have ended what is left
     )
-    server = _Server(config, ready, scoped.follows.stop)
+
+    def stop() -> None:
+        scoped.follows.stop()
+        if stopping is not None:
+            stopping()
+
+    server = _Server(config, ready, stop)
     if stopper is not None:
         stopper(lambda: server.handle_exit(signal.SIGTERM, None))
     with _settled_memory():
