@@ -36,4 +36,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - what was asked for
         raise AttributeError(message)
     from importlib import import_module  # noqa: PLC0415 - nobody else needs it
 
-    return getattr(import_module(f"{__name__}.{_FROM[name]}"), name)
+    from scoped_mcp.kernel.imports import uncollected  # noqa: PLC0415 - as above
+
+    with uncollected():
+        return getattr(import_module(f"{__name__}.{_FROM[name]}"), name)

@@ -162,17 +162,23 @@ CLAIMS = pytest.StashKey[dict[str, list[str]]]()
 """Which test claims which promises."""
 
 
-LONGEST = ("test_coverage", "for_long", "however_much", "at_length", "test_bench", "a quarter")
+LONGEST = ("test_coverage", "for_long", "however_much", "at_length", "an eighth", "test_tooling")
 """What takes longest on one core: nobody is to wait for it at the end."""
+WAITING = (
+    *("tests/faults/", "tests/examples/", "tests/bench/", "test_workers", "test_cli_serve"),
+    *("test_cli_postgres", "test_moving", "test_serving", "test_mcp_stdio"),
+)
+"""What mostly waits for processes that it has started, which leaves the cores to others."""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Iterator[None]:
-    """Know what all claim before a profile is chosen; then let each process begin with the longest.
+    """Know what all claim before a profile is chosen; then let the cores be busy until the end.
 
-    Each begins with its share of the list (`--dist worksteal`), so each share begins with some.
+    Each process begins with its share of the list (`--dist worksteal`): every second one with some
+    of what waits, the others with some of what takes longest.
     """
     config.stash[CLAIMS] = {
         item.nodeid: [name for mark in item.iter_markers("promise") for name in mark.args]
@@ -180,14 +186,18 @@ def pytest_collection_modifyitems(
     }
     yield
     processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    waiting = [item for item in items if any(name in item.nodeid for name in WAITING)]
     longest = [item for item in items if any(name in item.nodeid for name in LONGEST)]
-    others = iter([item for item in items if item not in set(longest)])
-    dealt: list[pytest.Item] = []
+    others = iter([item for item in items if item not in {*waiting, *longest}])
+    placed: list[pytest.Item] = []
     for n in range(processes):
-        share = longest[n::processes]
-        size = (len(items) - len(dealt)) // (processes - n)
-        dealt += [*share, *islice(others, max(0, size - len(share)))]
-    items[:] = [*dealt, *others]
+        some, among = (longest, processes // 2) if n % 2 else (waiting, (processes + 1) // 2)
+        share = some[n // 2 :: among]
+        if processes == 1:
+            share = [*waiting, *longest]
+        size = (len(items) - len(placed)) // (processes - n)
+        placed += [*share, *islice(others, max(0, size - len(share)))]
+    items[:] = [*placed, *others]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

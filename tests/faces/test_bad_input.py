@@ -284,7 +284,7 @@ async def line(face: Face, token: str | None = None) -> AsyncIterator[Wire]:
 @promise("parse.traced", "objects.not_json")
 @pytest.mark.parametrize(
     "of",
-    [pytest.param(16, id="a sixteenth"), pytest.param(4, id="a quarter", marks=pytest.mark.slow)],
+    [pytest.param(16, id="a sixteenth"), pytest.param(8, id="an eighth", marks=pytest.mark.slow)],
 )
 async def test_a_bad_value_in_any_field_of_any_tool_is_refused_and_stores_nothing(
     face: Face, of: int

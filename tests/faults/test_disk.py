@@ -205,7 +205,7 @@ async def test_serve_refuses_a_read_only_file_at_its_start_with_one_line(
     async with running(sys.executable, "-c", WITHOUT_PRIVILEGE, *serve, "--db", url) as process:
         complaint = await process.complaint()
         assert (await process.over(), await process.all()) == (1, "")
-    assert len(complaint.splitlines()) == 2, complaint  # what is wrong, and what to do
+    assert len(complaint.splitlines()) == 1, complaint  # what is wrong, and what to do
     assert "cannot be opened and written: it is read-only for this account" in complaint
 
 

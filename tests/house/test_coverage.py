@@ -21,6 +21,10 @@ ONE = (
     *(f"tests/layers/{room}/test_logic.py" for room in LOGICAL),
     *(f"tests/layers/{room}/test_operations.py" for room in ("objects", "identity")),
     "tests/layers/flow/test_merging.py",
+    "tests/layers/flow/test_large.py",
+    "tests/layers/environments/test_life.py",
+    "tests/layers/registry/test_operations.py",
+    "tests/houses/test_router.py",
     "tests/layers/audit/test_follows.py",
 )
 """On one, in what the default profile plays."""

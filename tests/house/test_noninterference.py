@@ -229,7 +229,7 @@ def test_nobody_hears_of_what_they_may_not_see(
 
 
 @pytest.mark.slow
-@settings(max_examples=4)
+@settings(max_examples=2)
 @EXAMPLE
 def test_nobody_hears_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str, seed: int
@@ -304,7 +304,7 @@ def test_nobody_is_told_of_what_they_may_not_see(
 
 
 @pytest.mark.slow
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(steps=STEPS, who=st.sampled_from(OBSERVERS))
 def test_nobody_is_told_of_what_they_may_not_see_however_much_happens(
     steps: list[tuple[bool, str, int]], who: str

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from scoped_mcp.kernel.text import TOKEN, Name, Note, quote
+from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.text import TOKEN, Name, Note, quote, require_name
 from tests.promises import promise
 
 name = TypeAdapter(Name)
@@ -94,3 +95,9 @@ def test_a_token_is_never_repeated(before: str, after: str) -> None:
     assert TOKEN.search(quoted.encode()) is None
     assert re.search("a{6}", quoted.replace(before, "")) is None or "aaaaaa" in before + after
     assert "bbbbbb" not in quoted or "bbbbbb" in before + after
+
+
+def test_a_name_that_an_operator_gives_is_one_or_is_refused() -> None:
+    assert require_name("acme", "the organisation") == "acme"
+    with pytest.raises(InvalidError):
+        require_name("two\nlines", "the organisation")

@@ -222,4 +222,4 @@ def test_promotions_and_their_model_agree(ground: Ground) -> None:
 @pytest.mark.slow
 @pytest.mark.sqlite  # on PostgreSQL the short form is enough: the rules are the same code
 def test_promotions_and_their_model_agree_at_length() -> None:
-    play(SQLITE, 6, 40)
+    play(SQLITE, 4, 40)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from scoped_mcp import Scoped
 from scoped_mcp.config import Settings
-from scoped_mcp.kernel.errors import UnauthenticatedError
+from scoped_mcp.kernel.errors import InternalError, UnauthenticatedError
 from scoped_mcp.kernel.limits import Limits
 from scoped_mcp.spine.caller import External, Origin
 from scoped_mcp.spine.failures import Failures
-from scoped_mcp.storage.path import entries
+from scoped_mcp.storage.connection import Conn
+from scoped_mcp.storage.path import entries, registry
 from tests.conftest import START, FixedClock, Home
 from tests.sample import refused
 
@@ -120,6 +123,25 @@ class TestOnThePath:
             root = await scoped.session(template[1])
             newest = (await root.call("audit.list", {"operation": "authenticate"}))["items"][0]
             assert (newest["face"], newest["outcome"]) == ("mcp", "denied")
+
+    @pytest.mark.sqlite  # where works share a commit, and are done again when it is lost
+    async def test_a_failure_that_is_done_again_with_its_batch_is_counted_once(
+        self, house: Home
+    ) -> None:
+        spine, queued = house.scoped.spine, threading.Event()
+        orphan = {"id": 10**6, "public_id": "obj_zzzzzzzzzzzzzzzz", "urn": "x", "kind": "object"}
+
+        def spoil(conn: Conn) -> None:
+            conn.insert(insert(registry), orphan | {"entry": 10**9})
+
+        waiting = asyncio.create_task(spine.database.write(lambda _conn: queued.wait(10)))
+        failing = asyncio.create_task(spine.call("whoami", {}, BAD))
+        spoilt = asyncio.create_task(spine.database.write(spoil))
+        await asyncio.sleep(0)
+        queued.set()
+        ends = await asyncio.gather(waiting, failing, spoilt, return_exceptions=True)
+        assert [type(end) for end in ends] == [bool, UnauthenticatedError, InternalError]
+        assert await _told(house.scoped) == [{"failures": 1, "source": "local"}]
 
     async def test_a_look_with_a_bad_token_is_refused_and_leaves_no_trace(
         self, house: Home

@@ -411,6 +411,11 @@ class TestRepetitions:
         with refused("conflict"):
             await alice.call("agent.delegate", asked, key="k")
 
+    async def test_many_that_were_made_at_once_are_answered_again(self, alice: Session) -> None:
+        asked = {"objects": [{"type": "note", "data": {"n": n}} for n in range(3)]}
+        first = await alice.call("object.create_many", asked, key="k")
+        assert await alice.call("object.create_many", asked, key="k") == first
+
     async def test_a_key_is_the_credential_s_own(self, alice: Session, bob: Session) -> None:
         asked = {"type": "note", "data": {}}
         first = await alice.call("object.create", asked, key="k")

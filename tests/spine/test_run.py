@@ -50,6 +50,14 @@ class TestLooks:
         assert not await spine.look(lambda tx: hasattr(tx, "put"), token)
         assert await _count(house) == before
 
+    async def test_a_version_is_intact_that_is_there_with_its_digest(
+        self, house: Home, alice: Session
+    ) -> None:
+        made = await alice.call("object.create", {"type": "note", "data": {}})
+        spine, token = house.scoped.spine, house.tokens["alice"]
+        assert await spine.look(lambda tx: tx.intact(made["id"], 1), token)
+        assert not await spine.look(lambda tx: tx.intact(made["id"], 2), token)
+
     async def test_a_probe_of_a_house_that_answers_leaves_no_trace(self, house: Home) -> None:
         before = await _count(house)
         await house.scoped.spine.alive()
@@ -144,6 +152,24 @@ class TestPooledReads:
         assert await _count(house) == before + 1
         entry = await alice.call("audit.get", {"id": caught.value.entry})
         assert (entry["operation"], entry["code"]) == ("audit.verify", "denied")
+
+    async def test_a_hint_says_which_of_its_tools_this_credential_lacks(self, house: Home) -> None:
+        carol = await house.user("carol", toolsets=["core"])
+        made = await carol.call("object.create", {"type": "note", "data": {}})
+        await carol.call("object.delete", {"id": made["id"]})
+        with pytest.raises(ScopedError) as caught:
+            await carol.call("object.update", {"id": made["id"], "data": {}})
+        assert "`object_restore` of the toolset `temporal`" in caught.value.hint
+
+    async def test_a_pinned_credential_writes_what_is_done_inside_alone(
+        self, house: Home, alice: Session
+    ) -> None:
+        home = await alice.call("environment.spawn")
+        asked = {"name": "h", "ttl_seconds": 600, "environment": home["id"]}
+        pinned = await house.scoped.session((await alice.call("agent.delegate", asked))["token"])
+        await pinned.call("object.create", {"type": "note", "data": {}})
+        with refused("not_found"):
+            await pinned.call("scope.create", {"name": "s"})
 
 
 class TestLastUse:

@@ -8,9 +8,12 @@ It promises
 - that nothing a client says of itself — session headers, `_meta`, its name — decides anything.
 """
 
-from scoped_mcp.faces.mcp.http import application, bind, serve, serve_on
-from scoped_mcp.faces.mcp.server import build
-from scoped_mcp.faces.mcp.stdio import serve as serve_stdio
-from scoped_mcp.faces.mcp.workers import serve_workers
+from scoped_mcp.kernel.imports import uncollected
+
+with uncollected():
+    from scoped_mcp.faces.mcp.http import application, bind, serve, serve_on
+    from scoped_mcp.faces.mcp.server import build
+    from scoped_mcp.faces.mcp.stdio import serve as serve_stdio
+    from scoped_mcp.faces.mcp.workers import serve_workers
 
 __all__ = ["application", "bind", "build", "serve", "serve_on", "serve_stdio", "serve_workers"]

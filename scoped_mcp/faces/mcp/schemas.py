@@ -56,9 +56,9 @@ def _of_view(view: type[BaseModel]) -> Schema:
     raw = view.model_json_schema(mode="serialization")
     schema = _compact(raw, raw.get("$defs", {}), _VIEW_DROPPED)
     required = schema.pop("required", None)
-    kept = {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
-    if CURSOR in kept.get("properties", {}):
-        kept["properties"][CURSOR] = {"type": ["string", "null"]}
+    if CURSOR in schema.get("properties", {}):
+        schema["properties"][CURSOR] = {"type": ["string", "null"]}
+    kept: Schema = {"type": "object", **{k: v for k, v in schema.items() if k != "type"}}
     if required:  # a refusal is structured content too, and the TypeScript SDK checks it
         kept["anyOf"] = [{"required": required}, {"required": ["error"]}]
     return kept

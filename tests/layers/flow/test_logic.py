@@ -257,6 +257,9 @@ class TestStages:
         allowed = there == here + 1 or there < here
         assert (logic.stage_problem(order, at, order[there]) is None) == allowed
 
+    def test_where_it_stands_nothing_enters_again(self) -> None:
+        assert logic.stage_problem(["a", "b"], "b", "b") is not None
+
     def test_going_back_takes_no_approval(self) -> None:
         order = ["a", "b"]
         assert logic.takes_approval(order, "a", "b", 1)
