@@ -1,6 +1,6 @@
 """Four workers on PostgreSQL while whatever can die does: what was acknowledged is there, once.
 
-Twelve seconds in the slow profile; SCOPED_MCP_TEST_CHAOS=60 plays a minute.
+Eight seconds in the slow profile; SCOPED_MCP_TEST_CHAOS=60 plays a minute.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.faults.trail import entries
 from tests.grounds import POSTGRESQL
 from tests.promises import promise
 
-SECONDS = float(os.environ.get("SCOPED_MCP_TEST_CHAOS", "12"))
+SECONDS = float(os.environ.get("SCOPED_MCP_TEST_CHAOS", "8"))
 WORKERS, CALLERS = 4, 32
 MORE = 60  # calls that are acknowledged after each blow: it is survived
 BOUND = 180.0  # seconds: a hang fails, it does not wait for ever

@@ -23,7 +23,6 @@ ONE = (
     "tests/layers/flow/test_merging.py",
     "tests/layers/flow/test_large.py",
     "tests/layers/environments/test_life.py",
-    "tests/layers/registry/test_operations.py",
     "tests/houses/test_router.py",
     "tests/layers/audit/test_follows.py",
 )

@@ -19,3 +19,13 @@ def test_the_collector_rests_within_and_is_as_it_was_afterwards(*, was: bool) ->
         assert gc.isenabled() is was
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_a_program_never_looks_at_what_it_imported() -> None:
+    before = gc.get_freeze_count()
+    try:
+        with uncollected(for_good=True):
+            assert not gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()

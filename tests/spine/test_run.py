@@ -168,6 +168,9 @@ class TestPooledReads:
         asked = {"name": "h", "ttl_seconds": 600, "environment": home["id"]}
         pinned = await house.scoped.session((await alice.call("agent.delegate", asked))["token"])
         await pinned.call("object.create", {"type": "note", "data": {}})
+        for place, there in (("environment", [home["id"]]), ("scope", [])):
+            page = await pinned.call(f"{place}.list")
+            assert [one["id"] for one in page["items"]] == there
         with refused("not_found"):
             await pinned.call("scope.create", {"name": "s"})
 

@@ -9,13 +9,9 @@ It promises
 - that it ends with 0 (done), 1 (refused or failed) or 2 (wrong usage).
 """
 
-import gc
-
 from scoped_mcp.kernel.imports import uncollected
 
-with uncollected():
+with uncollected(for_good=True):
     from scoped_mcp.faces.cli.commands import main
-
-gc.freeze()
 
 __all__ = ["main"]

@@ -15,6 +15,7 @@ from scoped_mcp.faces.cli.acting import settings, token_of
 from scoped_mcp.faces.cli.options import Db, Json
 from scoped_mcp.houses import Houses
 from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.imports import uncollected
 from scoped_mcp.storage import driver
 
 if TYPE_CHECKING:
@@ -76,14 +77,16 @@ def serve(  # noqa: PLR0913 - every option of a server
 
 
 async def _serve_stdio(read: Settings) -> None:
-    from scoped_mcp.faces import mcp  # noqa: PLC0415 - half a second that other commands save
+    with uncollected(for_good=True):
+        from scoped_mcp.faces import mcp  # noqa: PLC0415 - a second that other commands save
 
     async with Houses.open(read) as houses:
         await mcp.serve_stdio(houses)
 
 
 async def _serve_http(read: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
+    with uncollected(for_good=True):
+        from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
 
     end = threading.Timer(LAST_SECONDS, _give_up)
     end.daemon = True
@@ -101,7 +104,8 @@ def _give_up() -> None:
 def _serve_many(
     read: Settings, host: str, port: int, workers: int, ready: Callable[[str], None]
 ) -> None:
-    from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
+    with uncollected(for_good=True):
+        from scoped_mcp.faces import mcp  # noqa: PLC0415 - as above
 
     async def look() -> None:
         async with Houses.open(read):
