@@ -92,6 +92,10 @@ class ReadTx:
             self._context.memo[key] = compute()
         return cast("T", self._context.memo[key])
 
+    def recalls(self, key: object) -> bool:
+        """Whether something was computed in this transaction, and still holds."""
+        return key in self._context.memo
+
     def key(self, public_id: str) -> int | None:
         """The registry key of a public id."""
         found = self._context.keys.get(public_id)

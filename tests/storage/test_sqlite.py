@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.dialects.sqlite import dialect
 
 from scoped_mcp.kernel.errors import InternalError, InvalidError, ScopedError
+from scoped_mcp.layers.tenancy.tables import memberships
 from scoped_mcp.storage import driver, schema, sqlite
+from scoped_mcp.storage.among import among, one_of
 from scoped_mcp.storage.connection import Conn
 from scoped_mcp.storage.database import sqlite_path
 from scoped_mcp.storage.presence import Presence
 from scoped_mcp.storage.sqlite import SQLiteDatabase
+from tests.conftest import Home
 from tests.promises import promise
 from tests.storage.conformance import Promises, note, outcomes, raising, settled, texts
 
@@ -403,3 +407,19 @@ async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_go_on
     (ended, *_) = await outcomes(slow, database.write(note("a")), database.write(note("b")))
     assert isinstance(ended, InternalError)
     assert await database.read(texts) == ["a", "b"]
+
+
+async def test_a_list_that_is_one_parameter_is_looked_up_in_an_index(house: Home) -> None:
+    """Written as `(…) = 1`, as SQLAlchemy writes conditions for SQLite, it was not."""
+    wanted = (
+        select(memberships.c.role)
+        .where(among(memberships.c.principal), memberships.c.inside == 0)
+        .where(one_of(memberships.c.scope, [1, 2]))
+    )
+    words = str(wanted.compile(dialect=dialect()))
+    raw = driver.connect(Path(house.url.removeprefix("sqlite:///")))
+    try:
+        plan = raw.execute(f"EXPLAIN QUERY PLAN {words}", ["[1]", 0, "[1, 2]"]).fetchall()
+    finally:
+        raw.close()
+    assert "SEARCH memberships USING INDEX" in plan[0][3]

@@ -106,11 +106,7 @@ def within(own: Standing, delegator: Standing, made: frozenset[int] = frozenset(
 
     What it made it keeps, and what fell to it.
     """
-    roles = {key: role for key, role in own.roles.items() if key in made}
-    for key, role in own.roles.items():
-        found = None if key in made else common(role, delegator.roles.get(key))
-        if found is not None:
-            roles[key] = found
+    roles = kept(own.roles, delegator.roles, made)
     direct = frozenset(
         k
         for k in own.direct & (delegator.direct | made)
@@ -118,6 +114,18 @@ def within(own: Standing, delegator: Standing, made: frozenset[int] = frozenset(
     )
     readable = (own.direct | own.above) & (delegator.direct | delegator.above | made)
     return Standing(roles, direct, readable - direct, own.frozen)
+
+
+def kept(
+    own: Mapping[int, Role], delegator: Mapping[int, Role], made: frozenset[int]
+) -> dict[int, Role]:
+    """What a delegate's own roles are worth."""
+    roles = {key: role for key, role in own.items() if key in made}
+    for key, role in own.items():
+        found = None if key in made else common(role, delegator.get(key))
+        if found is not None:
+            roles[key] = found
+    return roles
 
 
 def common(one: Role, other: Role | None) -> Role | None:

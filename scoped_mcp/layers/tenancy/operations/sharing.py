@@ -151,8 +151,9 @@ def unshare(cmd: UnshareObject, tx: WriteTx) -> ShareView:
 
 def _through(tx: ReadTx, shown: Projection) -> bool:
     """Whether it gives the caller ADMIN as a member; a frozen scope takes nothing of that away."""
-    where = store.standing_of(tx, tx.caller.principal)
-    return shown.access == "admin" and tx.known_key(shown.scope) in where.direct
+    if shown.access != "admin":
+        return False
+    return tx.known_key(shown.scope) in store.standing_of(tx, tx.caller.principal).direct
 
 
 def _view(one: Projection) -> ShareView:

@@ -13,7 +13,6 @@ from scoped_mcp.kernel.ids import EnvironmentId, ScopeId
 from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import Object, ObjectState, objects
 from scoped_mcp.layers.tenancy import logic
-from scoped_mcp.layers.tenancy.logic import Standing
 from scoped_mcp.layers.tenancy.model import (
     Membership,
     Place,
@@ -31,9 +30,10 @@ from scoped_mcp.spine.ports import Sight, decides, filters, ports
 from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from scoped_mcp.layers.tenancy.logic import Standing
     from scoped_mcp.spine.tx import ReadTx
 
 
@@ -47,30 +47,55 @@ def standing_of(tx: ReadTx, principal: str) -> Standing:
 
 
 def _standing(tx: ReadTx, principal: str) -> Standing:
+    roles, left = _own_roles(tx, principal)
+    found, by = logic.standing(roles, facts.nodes_of(tx, roles)), _delegator(tx, principal)
+    if not roles or by is None:
+        return found
+    made = facts.made_by(tx, [tx.known_key(principal)]) | left
+    return logic.within(found, standing_of(tx, by), made)
+
+
+def _own_roles(
+    tx: ReadTx, principal: str, among: Sequence[int] | None = None
+) -> tuple[dict[int, Role], frozenset[int]]:
+    """Its own best role in each scope, or in each of some; and those that fell to it."""
     own = tx.key(principal)
     if own is None or identity.heir(tx, principal) != principal:
-        return Standing()  # who ended stands nowhere
+        return {}, frozenset()  # who ended stands nowhere
     keys = [own, *(tx.known_key(team) for team in sorted(identity.teams(tx, principal)))]
     roles: dict[int, Role] = {}
-    for scope, role in facts.place(tx, keys):
+    for scope, role in facts.place(tx, keys, among):
         other = roles.get(scope)
         roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
     left = frozenset(tx.known_key(place.scope) for place in heirs.fallen(tx, principal))
+    left = left if among is None else left & frozenset(among)
     roles.update(dict.fromkeys(left, Role.OWNER))
-    found = logic.standing(roles, facts.nodes_of(tx, roles))
+    return roles, left
+
+
+def _delegator(tx: ReadTx, principal: str) -> str | None:
     one = tx.peek(identity.Principal, principal)
-    if one is not None and one.delegate and one.sponsor is not None:
-        made = facts.made_by(tx, [own]) | left
-        return logic.within(found, standing_of(tx, one.sponsor), made)
-    return found
+    return one.sponsor if one is not None and one.delegate else None
+
+
+def _roles_on(tx: ReadTx, principal: str, keys: Sequence[int]) -> Mapping[int, Role]:
+    """The same roles, of a few scopes: who stands in thousands is not asked about all of them."""
+    if tx.recalls(("standing", principal)):
+        return standing_of(tx, principal).roles
+    roles, left = _own_roles(tx, principal, keys)
+    by = _delegator(tx, principal)
+    if not roles or by is None:
+        return roles
+    made = facts.made_by(tx, [tx.known_key(principal)]) | left
+    return logic.kept(roles, _roles_on(tx, by, keys), made)
 
 
 def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role | None]:
     """A principal's own role in a scope, and the best it holds above it."""
-    roles = standing_of(tx, principal).roles
     above = tx.memo(("nodes", scope), lambda: facts.nodes_of(tx, [scope]))
-    higher = [node.key for node in logic.chain(scope, above)[1:]]
-    return roles.get(scope), logic.inherited(higher, roles, above)
+    chain = [node.key for node in logic.chain(scope, above)]
+    roles = tx.memo(("roles", principal, scope), lambda: _roles_on(tx, principal, chain))
+    return roles.get(scope), logic.inherited(chain[1:], roles, above)
 
 
 def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
@@ -211,9 +236,11 @@ def scope_access(tx: ReadTx, scope: Scope) -> Access:
     key = tx.known_key(scope.id)
     role, inherited = role_in(tx, key, tx.caller.principal)
     nodes = tx.memo(("nodes", key), lambda: facts.nodes_of(tx, [key]))
-    below = key in standing_of(tx, tx.caller.principal).above
     state = logic.state_of(key, nodes)
-    found = logic.scope_access(role, inherited, state, below=below)
+    found = logic.scope_access(role, inherited, state, below=False)
+    if not found:  # only then it matters, and costs a look at all of the caller's places
+        below = key in standing_of(tx, tx.caller.principal).above
+        found = logic.scope_access(role, inherited, state, below=below)
     offered = scope.transfer_to == tx.caller.principal and state is not ScopeState.ARCHIVED
     return max(found, Access.READ) if offered and offer_stands(tx, scope) else found
 

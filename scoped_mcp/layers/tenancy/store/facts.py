@@ -57,6 +57,7 @@ _PLACES = (
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
+_PLACES_ON = _PLACES.where(among(memberships.c.scope, "scopes"))
 _ADMINISTER = (
     select(memberships.c.expires_at)
     .where(memberships.c.scope == bindparam("scope"))
@@ -150,9 +151,15 @@ def under(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
     return frozenset(row.id for row in tx.rows(_UNDER, {"keys": numbered(wanted)}))
 
 
-def place(tx: ReadTx, principals: Sequence[int]) -> list[tuple[int, Role]]:
-    """The unexpired places of principals: scope and role."""
-    rows = tx.rows(_PLACES, {"keys": numbered(principals), "now": stamp(tx.now)})
+def place(
+    tx: ReadTx, principals: Sequence[int], among_them: Sequence[int] | None = None
+) -> list[tuple[int, Role]]:
+    """The unexpired places of principals, in some scopes or in all: scope and role."""
+    values = {"keys": numbered(principals), "now": stamp(tx.now)}
+    if among_them is None:
+        rows = tx.rows(_PLACES, values)
+    else:
+        rows = tx.rows(_PLACES_ON, values | {"scopes": numbered(among_them)})
     return [(row.scope, Role(row.role)) for row in rows]
 
 
