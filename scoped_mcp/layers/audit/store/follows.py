@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update  # noqa: TID251 - own rows
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update  # noqa: TID251 - own rows
 
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.layers import identity
@@ -33,9 +33,11 @@ _OPEN = past_walls(
 )
 _ONE = _OPEN.where(entries.c.public_id == bindparam("public_id"))
 _HELD = _ONE.with_for_update(of=follows)
-_MINE = past_walls(
-    select(func.count()).select_from(
-        _OPEN.where(entries.c.session == bindparam("session")).subquery()
+_MINE = past_walls(  # from the few that are open to their entries, never the other way
+    select(func.count())
+    .select_from(follows)
+    .where(
+        exists().where(entries.c.id == follows.c.entry, entries.c.session == bindparam("session"))
     )
 )
 _MAKE = insert(follows)
