@@ -23,7 +23,7 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeState,
 )
 from scoped_mcp.layers.tenancy.store import facts, heirs
-from scoped_mcp.layers.tenancy.store.ways import Known, ways
+from scoped_mcp.layers.tenancy.store.ways import FEW, Known, ways
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
     from scoped_mcp.layers.tenancy.logic import Standing
     from scoped_mcp.spine.tx import ReadTx
-
-
-FEW = 20
-"""Open environments asked for one by one: each has an index that begins with its newest."""
 
 
 def standing_of(tx: ReadTx, principal: str) -> Standing:
@@ -178,7 +174,8 @@ def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
     """The same as a filter: owned, offered, or shown where the caller stands."""
     where = standing_of(tx, tx.caller.principal)
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    keys = Known(tx.caller.key, mine, sorted(where.direct | where.above), _inside(tx))
+    reads = sorted(where.direct | where.above)
+    keys = Known(tx.caller.key, mine, reads, facts.owning(tx, reads), _inside(tx))
     return tuple(ways(keys))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are what visibility is made of
+from sqlalchemy import Select, bindparam, exists, select  # noqa: TID251 - facts are what visibility is made of
 
 from scoped_mcp.kernel.clock import moment, stamp
+from scoped_mcp.layers.objects import objects
 from scoped_mcp.layers.tenancy.logic import Node, Shown
 from scoped_mcp.layers.tenancy.model import (
     Membership,
@@ -22,6 +23,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
+from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,6 +110,12 @@ _MADE = (
     .where(among(scopes.c.owner))
     .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.root == 0)
+)
+_OWNING = past_walls(
+    select(scopes.c.id)
+    .where(among(scopes.c.id))
+    .where(exists(select(objects.c.id).where(objects.c.owner == scopes.c.id)))
+    .order_by(scopes.c.id)
 )
 _OFFERED = (
     everything(Scope)
@@ -231,6 +239,11 @@ def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | N
 def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
     """The scopes that principals own."""
     return frozenset(row.id for row in tx.rows(_MADE, {"keys": numbered(sorted(principals))}))
+
+
+def owning(tx: ReadTx, keys: Sequence[int]) -> list[int]:
+    """Those of some scopes that own an object."""
+    return [row.id for row in tx.rows(_OWNING, {"keys": numbered(keys)})] if keys else []
 
 
 def offered(tx: ReadTx, principal: str) -> list[Scope]:

@@ -15,6 +15,9 @@ from scoped_mcp.storage.walls import told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FEW = 20
+"""Places asked for one by one: each has an index that begins with its newest."""
+
 
 class Keys(Protocol):
     """What is known of a caller. Each says in which ways a column may hold one of its keys."""
@@ -31,6 +34,10 @@ class Keys(Protocol):
         """The scopes whose data it reads."""
         ...
 
+    def owners(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """Those of them that own something."""
+        ...
+
     def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """The isolation scopes that are open to it."""
         ...
@@ -41,9 +48,11 @@ class Keys(Protocol):
 
 
 class Known:
-    """Keys as values: few of the first and last each have an index that begins with their newest.
+    """Keys as values: where they are few, each has an index that begins with its newest.
 
     Attributes:
+        owners: Of the scopes that it reads, those that own something: mostly none, and a search for
+            what any of them owns looks through everything.
         inside: Ways into the isolation scopes that are open.
     """
 
@@ -52,9 +61,11 @@ class Known:
         me: int,
         mine: Sequence[int],
         reads: Sequence[int],
+        owners: Sequence[int],
         inside: Sequence[ColumnElement[bool]],
     ) -> None:
-        self._me, self._mine, self._reads, self._inside = me, mine, reads, inside
+        self._me, self._mine, self._reads = me, mine, reads
+        self._owners, self._inside = owners, inside
 
     def me(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         """See `Keys`."""
@@ -67,6 +78,12 @@ class Known:
     def reads(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
         return [one_of(column, self._reads)] if self._reads else []
+
+    def owners(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """See `Keys`."""
+        if len(self._owners) > FEW:
+            return [one_of(column, self._owners)]
+        return [column == one for one in self._owners]
 
     def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:  # noqa: ARG002 - the ways inside are about it
         """See `Keys`."""
@@ -91,6 +108,10 @@ class Told:
     def reads(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
         return [told(column, "reads")]
+
+    def owners(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """See `Keys`."""
+        return self.reads(column)
 
     def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
@@ -122,6 +143,6 @@ def ways(keys: Keys, versions: Table | None = None) -> list[ColumnElement[bool]]
         query = select(projections.c.object).where(each, *shown)
         query = query if versions is None else query.correlate(objects, versions)
         found.append(and_(there, outside, keys.shown(query)))
-    found += [and_(there, outside, each) for each in keys.reads(one.owner)]
+    found += [and_(there, outside, each) for each in keys.owners(one.owner)]
     mine = or_(there, *keys.mine(one.owner))
     return [*found, *(and_(each, mine) for each in keys.homes(one.home))]
