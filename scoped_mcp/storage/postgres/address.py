@@ -23,6 +23,9 @@ _SESSION = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "120s",
     "synchronous_commit": "on",  # whatever the database's default: acknowledged is durable
+    # Plans are kept: one that was made for a small table must be good for a large one, too.
+    "enable_seqscan": "off",
+    "jit": "off",
     "row_security": "on",  # off, every statement that meets a wall would be an error
 }
 

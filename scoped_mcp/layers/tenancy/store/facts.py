@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, bindparam, exists, select  # noqa: TID251 - facts are what visibility is made of
+from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are what visibility is made of
 
 from scoped_mcp.kernel.clock import moment, stamp
 from scoped_mcp.layers.objects import objects
@@ -111,10 +111,11 @@ _MADE = (
     .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.root == 0)
 )
+_OWNED = select(objects.c.id).where(objects.c.owner == scopes.c.id).limit(1).scalar_subquery()
 _OWNING = past_walls(
     select(scopes.c.id)
     .where(among(scopes.c.id))
-    .where(exists(select(objects.c.id).where(objects.c.owner == scopes.c.id)))
+    .where(_OWNED.is_not(None))  # as EXISTS, PostgreSQL would first gather the owners of all
     .order_by(scopes.c.id)
 )
 _OFFERED = (
