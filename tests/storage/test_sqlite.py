@@ -409,6 +409,7 @@ async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_go_on
     assert await database.read(texts) == ["a", "b"]
 
 
+@pytest.mark.sqlite
 async def test_a_list_that_is_one_parameter_is_looked_up_in_an_index(house: Home) -> None:
     """Written as `(…) = 1`, as SQLAlchemy writes conditions for SQLite, it was not."""
     wanted = (
