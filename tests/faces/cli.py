@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faces import forked
+from tests import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,8 @@ class Cli:
         return {**kept, "PYTHONPATH": path, "SCOPED_MCP_DB": url, **named, **self.extra}
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
-        return Done(*forked.run(arguments, self.folder, self.environment, stdin, BOUND))
+        command = [*PROGRAM, *arguments]
+        return Done(*forked.run(command, self.folder, self.environment, stdin, BOUND))
 
     def bearer(self, token: str) -> Cli:
         return Cli(self.folder, token)
@@ -80,15 +81,9 @@ class Cli:
     def running(self, *arguments: str, **pipes: Any) -> Iterator[subprocess.Popen[str]]:
         """The program in the background; ended if it has not."""
         named = {name: pipes.pop(name) for name in list(pipes) if name.isupper()}
-        process = subprocess.Popen(
-            [*PROGRAM, *arguments],
-            cwd=self.folder,
-            env=self.environment | named,
-            stdout=subprocess.PIPE,
-            text=True,
-            **pipes,
-        )
-        with process:
+        command, settings = [*PROGRAM, *arguments], self.environment | named
+        streams = {"stdout": subprocess.PIPE, "text": True, **pipes}
+        with forked.start(command, self.folder, settings, **streams) as process:
             try:
                 yield process
             finally:

@@ -16,23 +16,27 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scoped_mcp import Scoped, ScopedError, Session
 from scoped_mcp.faces.mcp import serve as serve_http
 from scoped_mcp.faces.mcp import serve_stdio
 from scoped_mcp.spine.caller import Origin
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 CLI = [sys.executable, "-m", "scoped_mcp.faces.cli"]
 KEYS = "SCOPED_MCP_DATA_FOLDER"
+PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+LONG = 2**26  # a line of theirs
 BOUND = 60.0  # seconds: a hang fails, it does not wait for ever
 
 
@@ -61,8 +65,13 @@ class FileClock:
 class Process:
     """A program beside the test."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+    ) -> None:
+        self._process, self._stdout, self._stderr = process, stdout, stderr
 
     @property
     def pid(self) -> int:
@@ -70,38 +79,35 @@ class Process:
 
     async def line(self, bound: float = BOUND) -> str:
         """The next line that it says; what it complained of where it has ended instead."""
-        assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), bound)
+        line = await asyncio.wait_for(self._stdout.readline(), bound)
         assert line, await self.complaint()
         return line.decode().strip()
 
     async def all(self) -> str:
         """All that it says until it ends."""
-        assert self._process.stdout is not None
-        return (await asyncio.wait_for(self._process.stdout.read(), BOUND)).decode()
+        return (await asyncio.wait_for(self._stdout.read(), BOUND)).decode()
 
     async def complaint(self) -> str:
         """What it wrote to standard error until it ended."""
-        assert self._process.stderr is not None
-        return (await asyncio.wait_for(self._process.stderr.read(), BOUND)).decode()
+        return (await asyncio.wait_for(self._stderr.read(), BOUND)).decode()
 
     async def stop(self) -> Any:
         """Tell it to stop; what it says it did."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         said = json.loads(await self.line())
-        assert await asyncio.wait_for(self._process.wait(), BOUND) == 0, await self.complaint()
+        assert await self.over() == 0, await self.complaint()
         return said
 
     async def over(self) -> int:
         """Wait until it ends by itself; how."""
-        return await asyncio.wait_for(self._process.wait(), BOUND)
+        return await asyncio.to_thread(self._process.wait, BOUND)
 
     async def tell(self, line: str) -> None:
         """Say a line to it."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
-        await self._process.stdin.drain()
+        self._process.stdin.flush()
 
     def interrupt(self) -> None:
         """SIGINT: it ends when it is ready to."""
@@ -110,7 +116,7 @@ class Process:
     async def kill(self) -> None:
         """SIGKILL: it has no time for anything."""
         self._process.kill()
-        await self._process.wait()
+        await self.over()
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -125,21 +131,20 @@ def environment(**more: str) -> dict[str, str]:
 @asynccontextmanager
 async def running(*arguments: str, **settings: str) -> AsyncIterator[Process]:
     """Any program, killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *arguments,
-        cwd=ROOT,
-        env=environment(**settings),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=2**26,
+    with forked.start(arguments, ROOT, environment(**settings), **PIPES) as started:
+        process = Process(started, await _reader(started.stdout), await _reader(started.stderr))
+        try:
+            yield process
+        finally:
+            await process.kill()
+
+
+async def _reader(pipe: IO[bytes] | None) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(LONG)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
-    try:
-        yield Process(process)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+    return reader
 
 
 def command(program: str, **given: Any) -> list[str]:
