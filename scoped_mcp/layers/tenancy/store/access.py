@@ -202,9 +202,13 @@ def _homes(tx: ReadTx) -> list[int]:
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
     shown = facts.projections_of(tx, [tx.known_key(thing.id) for thing in things])
+    places = facts.ids_of(tx, {one.scope for some in shown.values() for one in some})
+    above = facts.nodes_of(tx, places)
+    for key in places:
+        tx.memo(("nodes", key), lambda: above)  # asked of all at once: each decides by them
     found: list[tuple[str, ...]] = []
     for thing in things:
-        ids = [tx.public_id(one.scope) for one in shown[tx.known_key(thing.id)]]
+        ids = [places[one.scope] for one in shown[tx.known_key(thing.id)]]
         if isinstance(thing.owner, ScopeId):
             ids.insert(0, thing.owner)
         found.append(tuple(one for one in ids if tx.sees(one)))

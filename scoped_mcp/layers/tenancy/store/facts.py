@@ -125,6 +125,7 @@ _OFFERED = (
     .order_by(scopes.c.id)
     .limit(100)
 )
+_THESE = past_walls(everything(Scope).where(among(scopes.c.id)))
 _SEAT = (
     select(memberships.c.scope, memberships.c.role)
     .where(among(memberships.c.principal))
@@ -146,6 +147,13 @@ def nodes_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, Node]:
         return {}
     rows = tx.rows(_UP, {"keys": numbered(wanted)})
     return {row.id: Node(row.id, row.parent, ScopeState(row.state)) for row in rows}
+
+
+def ids_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, str]:
+    """The public ids of scopes, which are read here all at once."""
+    wanted = sorted(set(keys))
+    found = tx.entities(Scope, _THESE, {"keys": numbered(wanted)}) if wanted else []
+    return {tx.known_key(one.id): one.id for one in found}
 
 
 def below(tx: ReadTx, keys: Iterable[int]) -> frozenset[int]:
