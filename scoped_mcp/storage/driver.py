@@ -39,6 +39,7 @@ SAFE = VERSION >= SAFE_VERSION
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
+    "wal_autocheckpoint = 4000",  # pages: newer writes of a page spare the older, and few wait
     "foreign_keys = ON",
     "busy_timeout = 30000",
     "trusted_schema = OFF",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, MetaData, Table
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, MetaData, Table, text
 
 from scoped_mcp.storage.types import Key
 
@@ -44,3 +44,12 @@ def state_table(name: str, *items: SchemaItem) -> Table:
 def ref(name: str, *, nullable: bool = False) -> Column[Any]:
     """A column that holds the registry key of another thing."""
     return Column(name, Key, ForeignKey("registry.id"), nullable=nullable)
+
+
+def sparse(name: str, *columns: str) -> Index:
+    """An index of rows in which the first column holds something: of most, it does not.
+
+    Every index of a table is one more page that each new row writes.
+    """
+    there = text(f"{columns[0]} IS NOT NULL")
+    return Index(name, *columns, sqlite_where=there, postgresql_where=there)

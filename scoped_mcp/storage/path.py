@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
-from scoped_mcp.storage.metadata import metadata
+from scoped_mcp.storage.metadata import metadata, sparse
 from scoped_mcp.storage.types import Bytes, Key, Words
 
 registry = Table(
@@ -55,7 +55,7 @@ version_contents = Table(
     Column("content", Bytes),
     Column("salt", Bytes),
     Column("erasure", Key, ForeignKey("entries.id", deferrable=True, initially="DEFERRED")),
-    Index("ix_version_contents_erasure", "erasure"),
+    sparse("ix_version_contents_erasure", "erasure"),
     sqlite_strict=True,
 )
 """Content and salt, apart from the digest, so that erasing both leaves the chain whole."""
@@ -81,7 +81,7 @@ entries = Table(
     Index("ix_entries_principal", "principal", "id"),
     Index("ix_entries_target", "target", "id"),
     Index("ix_entries_owner", "owner", "id"),
-    Index("ix_entries_scope", "scope", "id"),
+    sparse("ix_entries_scope", "scope", "id"),
     sqlite_strict=True,
 )
 """The trail. `body` holds the exact canonical bytes that `hash` is over; every column is in it."""

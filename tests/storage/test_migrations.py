@@ -20,6 +20,7 @@ from scoped_mcp.storage.presence import Presence
 from tests.conftest import FixedClock
 from tests.promises import promise
 
+SPARSE = "sqlite_where"
 REVISIONS = [script.revision for script in revisions.scripts().walk_revisions()][::-1]
 
 
@@ -63,6 +64,23 @@ def test_every_table_is_strict_and_has_its_keys_indexed(database_path: Path) -> 
                 columns = tuple(foreign["constrained_columns"])
                 if foreign["options"].get("initially") == "DEFERRED":
                     assert any(i[: len(columns)] == columns for i in indexes), (table, columns)
+
+
+def test_an_index_of_few_rows_is_used_for_what_it_holds(database_path: Path) -> None:
+    indexes = [index for table in metadata.tables.values() for index in table.indexes]
+    sparse = [one for one in indexes if one.dialect_kwargs.get(SPARSE) is not None]
+    assert sparse
+    with schema.unconfined(database_path) as connection:
+        for index in sparse:
+            column, table = next(iter(index.columns)).name, index.table
+            asked = f"EXPLAIN QUERY PLAN SELECT id FROM {table} WHERE {column} = 1"
+            plan = connection.exec_driver_sql(asked).fetchall()
+            assert any(f" {index.name} " in row.detail for row in plan), index.name
+        roots = "SELECT rootpage FROM sqlite_master WHERE name = 'ix_version_contents_erasure'"
+        root = connection.exec_driver_sql(roots).scalar_one()
+        blank = ", ".join("0" for _ in metadata.tables["entries"].columns)
+        traced = connection.exec_driver_sql(f"EXPLAIN INSERT INTO entries VALUES ({blank})")
+        assert ("OpenRead", root) in {(row.opcode, row.p2) for row in traced}, "a key is searched"
 
 
 @promise("readme.registration", "readme.trace")

@@ -29,6 +29,7 @@ credentials = state_table(
     Column("external", Words),
     ref("environment", nullable=True),
     Column("epoch", Key, nullable=False, server_default="0"),
+    Index("ix_credentials_expires_at", "expires_at"),
     Index("ix_credentials_parent", "parent"),
     Index("ix_credentials_external", "external"),
     Index("ix_credentials_environment", "environment", "state"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index
 
-from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.metadata import ref, sparse, state_table
 from scoped_mcp.storage.types import Words
 
 objects = state_table(
@@ -18,9 +18,9 @@ objects = state_table(
     Column("state", Words, nullable=False),
     ref("transfer_to", nullable=True),
     Index("ix_objects_owner", "owner", "home", "state", "id"),
-    Index("ix_objects_owner_name", "owner", "name"),
-    Index("ix_objects_home", "home", "state", "id"),
-    Index("ix_objects_origin", "origin", "home"),
-    Index("ix_objects_original", "original", "owner"),
-    Index("ix_objects_transfer_to", "transfer_to"),
+    sparse("ix_objects_name", "name", "owner"),
+    sparse("ix_objects_home", "home", "state", "id"),
+    sparse("ix_objects_origin", "origin", "home"),
+    sparse("ix_objects_original", "original", "owner"),
+    sparse("ix_objects_transfer_to", "transfer_to"),
 )

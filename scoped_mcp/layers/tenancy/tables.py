@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index
 
-from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.metadata import ref, sparse, state_table
 from scoped_mcp.storage.types import Flag, Key, Words
 
 scopes = state_table(
@@ -31,6 +31,7 @@ memberships = state_table(
     Column("inside", Flag, nullable=False),
     Index("ux_memberships_place", "scope", "principal", unique=True),
     Index("ix_memberships_principal", "principal", "inside", "state", "scope"),
+    sparse("ix_memberships_expires_at", "expires_at"),
 )
 
 projections = state_table(
