@@ -16,7 +16,7 @@ principals = state_table(
     Column("delegate", Flag, nullable=False),
     Column("expires_at", Words),
     Index("ix_principals_name", "name"),
-    Index("ix_principals_sponsor", "sponsor"),
+    Index("ix_principals_sponsor", "sponsor", "delegate", "state", "expires_at"),
 )
 
 credentials = state_table(

@@ -16,6 +16,7 @@ from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.parse import named
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.storage.among import one_of
 from scoped_mcp.storage.path import entries, versions
 from scoped_mcp.storage.walls import anything, past_walls, told, wall
 
@@ -60,9 +61,9 @@ def visible(tx: ReadTx) -> ColumnElement[bool]:
     if tx.caller.environment is not None:
         return entries.c.session == tx.caller.session_key
     return or_(
-        entries.c.principal.in_(actors),
-        entries.c.owner.in_(owners),
-        entries.c.scope.in_(audited),
+        one_of(entries.c.principal, actors),
+        one_of(entries.c.owner, owners),
+        one_of(entries.c.scope, audited),
         entries.c.scope.in_(cast("Any", ports.owned)(tx)),
     )
 

@@ -123,7 +123,7 @@ def insides(tx: ReadTx) -> Select[Any]:
 
 def owned(tx: ReadTx) -> Select[Any]:
     """The open ones that the caller owns: it reads their trail."""
-    return insides(tx).where(environments.c.owner.in_(_mine(tx, tx.caller.principal)))
+    return insides(tx).where(one_of(environments.c.owner, _mine(tx, tx.caller.principal)))
 
 
 def _placed(tx: ReadTx, credential: str | None) -> ColumnElement[bool]:
@@ -131,7 +131,7 @@ def _placed(tx: ReadTx, credential: str | None) -> ColumnElement[bool]:
     if credential is None:
         return environments.c.id.is_(None)
     link = tx.get_known(identity.Credential, credential)
-    owned = environments.c.owner.in_(_mine(tx, link.principal))
+    owned = one_of(environments.c.owner, _mine(tx, link.principal))
     seated = tenancy.seats_inside(_sides(tx, link.principal))
     own = or_(owned, environments.c.scope.in_(seated))
     if not tx.get_known(identity.Principal, link.principal).delegate:
@@ -150,7 +150,7 @@ def environment(tx: ReadTx, one: Environment) -> Access:
 @filters(Environment)
 def environments_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    owned = environments.c.owner.in_(_mine(tx, tx.caller.principal))
+    owned = one_of(environments.c.owner, _mine(tx, tx.caller.principal))
     return or_(owned, environments.c.scope.in_(insides(tx)))
 
 
@@ -197,10 +197,10 @@ def template_access(tx: ReadTx, one: Template) -> Access:
 @filters(Template)
 def templates_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    owned = templates.c.owner.in_(_mine(tx, tx.caller.principal))
+    owned = one_of(templates.c.owner, _mine(tx, tx.caller.principal))
     places = select(scopes.c.id).where(seen(tx, Scope))
     shown = and_(templates.c.state == TemplateState.ACTIVE.value, templates.c.scope.in_(places))
-    administered = templates.c.scope.in_(tenancy.administered(tx))
+    administered = one_of(templates.c.scope, tenancy.administered(tx))
     return or_(owned, shown, administered)
 
 

@@ -23,6 +23,7 @@ from scoped_mcp.layers.tenancy import Role, Scope
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
 from scoped_mcp.spine.query import everything
+from scoped_mcp.storage.among import one_of
 from scoped_mcp.storage.walls import anything, told, wall
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def reviewable(tx: ReadTx) -> list[int]:
     """The channels that the caller reviews, closed ones too."""
 
     def find() -> list[int]:
-        query = everything(Channel).where(channels.c.owner.in_(sorted(_readable(tx))))
+        query = everything(Channel).where(one_of(channels.c.owner, sorted(_readable(tx))))
         found = tx.entities(Channel, query)
         me = tx.caller.principal
         return [tx.known_key(one.id) for one in found if reviews(tx, one, me)]
@@ -119,19 +120,19 @@ def of_scope(tx: ReadTx, one: Channel | Pipeline | Stage) -> Access:
 @filters(Channel)
 def channels_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    return channels.c.owner.in_(sorted(_readable(tx)))
+    return one_of(channels.c.owner, sorted(_readable(tx)))
 
 
 @filters(Pipeline)
 def pipelines_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    return pipelines.c.owner.in_(sorted(_readable(tx)))
+    return one_of(pipelines.c.owner, sorted(_readable(tx)))
 
 
 @filters(Stage)
 def stages_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    return stages.c.owner.in_(sorted(_readable(tx)))
+    return one_of(stages.c.owner, sorted(_readable(tx)))
 
 
 @decides(Placement)
@@ -144,7 +145,7 @@ def placement(tx: ReadTx, one: Placement) -> Access:
 def placements_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     things = select(objects.c.id).where(seen(tx, Object))
-    places = placements.c.owner.in_(sorted(_readable(tx)))
+    places = one_of(placements.c.owner, sorted(_readable(tx)))
     return and_(places, placements.c.object.in_(things))
 
 
@@ -196,13 +197,13 @@ def promotions_seen(tx: ReadTx) -> ColumnElement[bool]:
     if tx.caller.environment is not None:
         inside = inside.where(environments.environments.c.id == tx.key(tx.caller.environment))
     return or_(
-        promotions.c.requester.in_(_mine(tx)),
-        promotions.c.scope.in_(own),
-        promotions.c.channel.in_(reviewable(tx)),
+        one_of(promotions.c.requester, _mine(tx)),
+        one_of(promotions.c.scope, own),
+        one_of(promotions.c.channel, reviewable(tx)),
         promotions.c.environment.in_(inside),
         and_(
             promotions.c.state.in_([state.value for state in PUBLIC]),
-            promotions.c.scope.in_(sorted(_members(tx))),
+            one_of(promotions.c.scope, sorted(_members(tx))),
         ),
     )
 

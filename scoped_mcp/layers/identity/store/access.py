@@ -21,6 +21,7 @@ from scoped_mcp.layers.identity.store.facts import answered_for
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import decides, filters, pins
+from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
@@ -33,6 +34,10 @@ def instance_admin(tx: ReadTx) -> bool:
 
 def _answers_for(tx: ReadTx, principal: str) -> bool:
     return tx.key(principal) in answered_for(tx, tx.caller.principal)
+
+
+def _mine(tx: ReadTx) -> tuple[int, ...]:
+    return (tx.caller.key, *answered_for(tx, tx.caller.principal))
 
 
 @decides(Principal)
@@ -52,8 +57,7 @@ def principals_seen(tx: ReadTx) -> ColumnElement[bool]:
     """What lists show: all are known by id, but only instance admins list them (ruling 8)."""
     if instance_admin(tx):
         return true()
-    mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
-    return principals.c.id.in_(mine)
+    return one_of(principals.c.id, _mine(tx))
 
 
 @decides(Credential)
@@ -71,7 +75,7 @@ def credentials_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     if instance_admin(tx):
         return true()
-    return credentials.c.principal.in_((tx.caller.key, *answered_for(tx, tx.caller.principal)))
+    return one_of(credentials.c.principal, _mine(tx))
 
 
 @filters(Session)
@@ -79,7 +83,7 @@ def sessions_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     if instance_admin(tx):
         return true()
-    return sessions.c.principal.in_((tx.caller.key, *answered_for(tx, tx.caller.principal)))
+    return one_of(sessions.c.principal, _mine(tx))
 
 
 @decides(Relationship)
@@ -97,8 +101,8 @@ def relationships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     if instance_admin(tx):
         return true()
-    mine = (tx.caller.key, *answered_for(tx, tx.caller.principal))
-    return relationships.c.source.in_(mine) | relationships.c.target.in_(mine)
+    mine = _mine(tx)
+    return one_of(relationships.c.source, mine) | one_of(relationships.c.target, mine)
 
 
 @pins(Principal, lambda _tx: true())

@@ -21,6 +21,7 @@ from scoped_mcp.layers.identity.tables import credentials, principals, relations
 from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
+from scoped_mcp.storage.among import among, keys
 from scoped_mcp.storage.path import last_seen
 from scoped_mcp.storage.path import registry as registered
 
@@ -45,7 +46,7 @@ OF_NOW = credentials.c.epoch == _EPOCH.scalar_subquery()
 _SESSION = select(sessions.c.id).where(sessions.c.credential == bindparam("credential"))
 _LIVE = (
     everything(Credential)
-    .where(credentials.c.principal == bindparam("principal"))
+    .where(among(credentials.c.principal))
     .where(credentials.c.state == CredentialState.LIVE.value)
     .where(OF_NOW)
 )
@@ -57,7 +58,26 @@ _PINNED = (
     .order_by(credentials.c.id)
     .limit(bindparam("limit"))
 )
-_SPONSORED = everything(Principal).where(principals.c.sponsor == bindparam("sponsor"))
+_UNENDED = (
+    everything(Principal)
+    .where(principals.c.sponsor == bindparam("sponsor"))
+    .where(principals.c.delegate == 1)
+    .where(principals.c.state != PrincipalState.ARCHIVED.value)
+    .where(principals.c.expires_at.is_(None) | (principals.c.expires_at > bindparam("now")))
+    .order_by(principals.c.id.desc())
+)
+_DIRECTLY = (
+    select(principals.c.id, principals.c.kind)
+    .where(principals.c.sponsor == bindparam("sponsor"))
+    .cte("below", recursive=True)
+)
+_ANSWERED_FOR = select(
+    _DIRECTLY.union(
+        select(principals.c.id, principals.c.kind)
+        .where(principals.c.sponsor == _DIRECTLY.c.id)
+        .where(_DIRECTLY.c.kind != "user")
+    ).c.id
+)
 _NAMED = (
     everything(Principal)
     .where(principals.c.name == bindparam("name"))
@@ -155,29 +175,15 @@ def delegators(principal: Principal, above: list[Principal]) -> list[Principal]:
 
 def live_credentials(tx: ReadTx, principal: str) -> list[Credential]:
     """The unrevoked credentials of a principal, whether or not they are in time."""
-    return tx.entities(Credential, _LIVE, {"principal": tx.key(principal)})
-
-
-def sponsored(tx: ReadTx, principal: str) -> list[Principal]:
-    """Whom a principal answers for directly."""
-    return tx.memo(
-        ("sponsored", principal),
-        lambda: tx.entities(Principal, _SPONSORED, {"sponsor": tx.key(principal)}),
-    )
+    return tx.entities(Credential, _LIVE, {"keys": keys([tx.known_key(principal)])})
 
 
 def answered_for(tx: ReadTx, principal: str) -> tuple[int, ...]:
     """The keys of everyone a principal answers for, at any depth."""
 
     def below() -> tuple[int, ...]:
-        keys: list[int] = []
-        waiting = [principal]
-        while waiting:
-            for one in sponsored(tx, waiting.pop()):
-                keys.append(tx.known_key(one.id))
-                if one.kind != "user":
-                    waiting.append(one.id)
-        return tuple(keys)
+        found = tx.rows(_ANSWERED_FOR, {"sponsor": tx.key(principal)})
+        return tuple(row.id for row in found)
 
     return tx.memo(("answered_for", principal), below)
 
@@ -191,13 +197,33 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
         return True
     if delegate.expires_at is not None and delegate.expires_at <= tx.now:
         return True
-    mine = live_credentials(tx, delegate.id)
-    return not any(all(_holds(tx, link) for link in lifeline(tx, one)) for one in mine)
+    return not any(_works(tx, one) for one in live_credentials(tx, delegate.id))
+
+
+def delegates(tx: ReadTx, principal: str) -> tuple[list[Principal], list[Principal]]:
+    """The delegates of a principal that are not over, newest first; and those that are.
+
+    Of these only the ones whose credentials alone ended them: of the others there are thousands.
+    """
+
+    def find() -> tuple[list[Principal], list[Principal]]:
+        asked = {"sponsor": tx.key(principal), "now": stamp(tx.now)}
+        found = tx.entities(Principal, _UNENDED, asked)
+        live = {"keys": keys(tx.known_key(one.id) for one in found)}
+        held = tx.entities(Credential, _LIVE, live) if found else []
+        able = {one.principal for one in held if _works(tx, one)}
+        return [p for p in found if p.id in able], [p for p in found if p.id not in able]
+
+    return tx.memo(("delegates", principal), find)
 
 
 def live_delegates(tx: ReadTx, principal: str) -> list[Principal]:
     """The delegates of a principal that are not over, newest first."""
-    return [p for p in reversed(sponsored(tx, principal)) if p.delegate and not ended(tx, p)]
+    return delegates(tx, principal)[0]
+
+
+def _works(tx: ReadTx, credential: Credential) -> bool:
+    return all(_holds(tx, link) for link in lifeline(tx, credential))
 
 
 def by_name(tx: ReadTx, name: str) -> Principal | None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import select  # noqa: TID251 - rights are read before they are known
+from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read before they are known
 
+from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.ids import PrincipalId
-from scoped_mcp.layers.identity.model import Principal
-from scoped_mcp.layers.identity.store.facts import delegators, ended, sponsored, sponsors
+from scoped_mcp.layers.identity.model import Principal, PrincipalState
+from scoped_mcp.layers.identity.store.facts import delegates, delegators, ended, sponsors
 from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine.ports import ports
+from scoped_mcp.storage.among import among, keys
 from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
 
@@ -28,17 +30,34 @@ if TYPE_CHECKING:
 O = TypeVar("O", bound=str)  # noqa: E741 - an owner
 
 
+_ENDED = (
+    select(principals.c.id)
+    .where(principals.c.sponsor == bindparam("sponsor"))
+    .where(principals.c.delegate == 1)
+    .where(
+        (principals.c.state == PrincipalState.ARCHIVED.value)
+        | (principals.c.expires_at <= bindparam("now"))
+        | among(principals.c.id)
+    )
+    .cte("ended", recursive=True)
+)
+_FALLEN = select(
+    _ENDED.union(
+        select(principals.c.id)
+        .where(principals.c.sponsor == _ENDED.c.id)
+        .where(principals.c.delegate == 1)
+    ).c.id
+)
+
+
 def heirs_of(tx: ReadTx, principal: str) -> tuple[int, ...]:
     """Keys of the ended delegates whose things have fallen to a principal."""
 
     def fallen() -> tuple[int, ...]:
-        keys: list[int] = []
-        waiting = [p for p in sponsored(tx, principal) if p.delegate and ended(tx, p)]
-        while waiting:
-            one = waiting.pop()
-            keys.append(tx.known_key(one.id))
-            waiting += [p for p in sponsored(tx, one.id) if p.delegate]
-        return tuple(keys)
+        _, over = delegates(tx, principal)
+        known = {"keys": keys(tx.known_key(one.id) for one in over)}
+        asked = {"sponsor": tx.key(principal), "now": stamp(tx.now)}
+        return tuple(row.id for row in tx.rows(_FALLEN, asked | known))
 
     return tx.memo(("fallen", principal), fallen)
 

@@ -173,9 +173,16 @@ def object_access(tx: ReadTx, thing: Object) -> Access:
 def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
     """The same as a filter: owned, offered, or shown where the caller stands."""
     where = standing_of(tx, tx.caller.principal)
-    mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    reads = sorted(where.direct | where.above)
-    keys = Known(tx.caller.key, mine, reads, facts.owning(tx, reads), _inside(tx))
+    over, reads = set(identity.heirs_of(tx, tx.caller.principal)), where.direct | where.above
+    owners = facts.owning(tx, sorted(over | reads))
+    mine = [tx.caller.key, *(one for one in owners if one in over)]
+    keys = Known(
+        tx.caller.key,
+        mine,
+        sorted(reads),
+        [one for one in owners if one not in over],
+        _inside(tx),
+    )
     return tuple(ways(keys))
 
 
@@ -312,7 +319,7 @@ def projection_access(tx: ReadTx, one: Projection) -> Access:
 def projections_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     mine = (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
-    owned = select(objects.c.id).where(objects.c.owner.in_(mine))
+    owned = select(objects.c.id).where(one_of(objects.c.owner, mine))
     things = select(objects.c.id).where(or_(*objects_seen(tx)))
     places = select(scopes.c.id).where(scopes_seen(tx))
     _, administered = _places(tx)

@@ -23,6 +23,7 @@ from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
+from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
@@ -111,12 +112,12 @@ _MADE = (
     .where(scopes.c.kind == ScopeKind.SCOPE.value)
     .where(scopes.c.root == 0)
 )
-_OWNED = select(objects.c.id).where(objects.c.owner == scopes.c.id).limit(1).scalar_subquery()
+_OWNED = select(objects.c.id).where(objects.c.owner == registry.c.id).limit(1).scalar_subquery()
 _OWNING = past_walls(
-    select(scopes.c.id)
-    .where(among(scopes.c.id))
+    select(registry.c.id)
+    .where(among(registry.c.id))
     .where(_OWNED.is_not(None))  # as EXISTS, PostgreSQL would first gather the owners of all
-    .order_by(scopes.c.id)
+    .order_by(registry.c.id)
 )
 _OFFERED = (
     everything(Scope)
@@ -251,7 +252,7 @@ def made_by(tx: ReadTx, principals: Iterable[int]) -> frozenset[int]:
 
 
 def owning(tx: ReadTx, keys: Sequence[int]) -> list[int]:
-    """Those of some scopes that own an object."""
+    """Those of some scopes and principals that own an object."""
     return [row.id for row in tx.rows(_OWNING, {"keys": numbered(keys)})] if keys else []
 
 

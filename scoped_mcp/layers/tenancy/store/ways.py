@@ -51,6 +51,7 @@ class Known:
     """Keys as values: where they are few, each has an index that begins with its newest.
 
     Attributes:
+        mine: Itself, and of those whose things have fallen to it the ones under whom any stand.
         owners: Of the scopes that it reads, those that own something: mostly none, and a search for
             what any of them owns looks through everything.
         inside: Ways into the isolation scopes that are open.
@@ -73,7 +74,7 @@ class Known:
 
     def mine(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
-        return [column == one for one in self._mine]
+        return _each(column, self._mine)
 
     def reads(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
@@ -81,9 +82,7 @@ class Known:
 
     def owners(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """See `Keys`."""
-        if len(self._owners) > FEW:
-            return [one_of(column, self._owners)]
-        return [column == one for one in self._owners]
+        return _each(column, self._owners)
 
     def homes(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:  # noqa: ARG002 - the ways inside are about it
         """See `Keys`."""
@@ -92,6 +91,10 @@ class Known:
     def shown(self, query: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a Select
         """See `Keys`."""
         return objects.c.id.in_(query)
+
+
+def _each(column: ColumnElement[Any], keys: Sequence[int]) -> list[ColumnElement[bool]]:
+    return [one_of(column, keys)] if len(keys) > FEW else [column == one for one in keys]
 
 
 class Told:

@@ -27,10 +27,15 @@ def upgrade() -> None:
     _sparse("ix_objects_name", "objects", ["name", "owner"])
     _sparse("ix_memberships_expires_at", "memberships", ["expires_at"])
     op.create_index("ix_credentials_expires_at", "credentials", ["expires_at"])
+    op.drop_index("ix_principals_sponsor", "principals")
+    ended = ["sponsor", "delegate", "state", "expires_at"]
+    op.create_index("ix_principals_sponsor", "principals", ended)
 
 
 def downgrade() -> None:
     """As it was: of all rows."""
+    op.drop_index("ix_principals_sponsor", "principals")
+    op.create_index("ix_principals_sponsor", "principals", ["sponsor"])
     op.drop_index("ix_credentials_expires_at", "credentials")
     op.drop_index("ix_memberships_expires_at", "memberships")
     op.drop_index("ix_objects_name", "objects")
