@@ -21,7 +21,6 @@ from scoped_mcp.layers.flow.tables import promotions
 from scoped_mcp.layers.tenancy import Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +70,7 @@ def list_(cmd: ListPromotions, tx: ReadTx) -> PromotionPage:
         found = found.where(promotions.c.requester == tx.caller.key)
     if cmd.role == "to_review":
         found = found.where(
-            one_of(promotions.c.channel, store.reviewable(tx)),
+            store.for_review(tx),
             promotions.c.state == PromotionState.PENDING.value,
             promotions.c.expires_at > stamp(tx.now),
         )

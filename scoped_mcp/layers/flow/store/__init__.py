@@ -3,6 +3,7 @@
 from scoped_mcp.layers.flow.store.access import (
     administers,
     agents_own,
+    for_review,
     party,
     requests,
     reviewable,
@@ -44,6 +45,7 @@ __all__ = [
     "awaiting",
     "channel_named",
     "due",
+    "for_review",
     "item_of",
     "land",
     "lies_in",

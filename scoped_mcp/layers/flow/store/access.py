@@ -88,6 +88,11 @@ def reviewable(tx: ReadTx) -> list[int]:
     return tx.memo("channels to review", find)
 
 
+def for_review(tx: ReadTx) -> ColumnElement[bool]:
+    """The promotions that go through them, as a filter."""
+    return one_of(promotions.c.channel, reviewable(tx))
+
+
 def _readable(tx: ReadTx) -> frozenset[int]:
     """The scopes whose channels the caller sees: those whose data it sees, or that it runs."""
 
@@ -199,7 +204,7 @@ def promotions_seen(tx: ReadTx) -> ColumnElement[bool]:
     return or_(
         one_of(promotions.c.requester, _mine(tx)),
         one_of(promotions.c.scope, own),
-        one_of(promotions.c.channel, reviewable(tx)),
+        for_review(tx),
         promotions.c.environment.in_(inside),
         and_(
             promotions.c.state.in_([state.value for state in PUBLIC]),

@@ -273,8 +273,12 @@ def current(tx: ReadTx, credential: str) -> EnvironmentId | None:
     return None if key is None else tx.get_known(Session, tx.public_id(key)).environment
 
 
-def teams(tx: ReadTx, principal: str) -> set[str]:
+def teams(tx: ReadTx, principal: str) -> frozenset[str]:
     """Every team a principal is a member of, directly or through teams."""
+    return tx.memo(("teams", principal), lambda: _teams(tx, principal))
+
+
+def _teams(tx: ReadTx, principal: str) -> frozenset[str]:
     found: set[str] = set()
     waiting = [principal]
     while waiting:
@@ -285,7 +289,7 @@ def teams(tx: ReadTx, principal: str) -> set[str]:
             if known.state is PrincipalState.ACTIVE:
                 found.add(team)
                 waiting.append(team)
-    return found
+    return frozenset(found)
 
 
 def seen(tx: ReadTx, session_key: int | None) -> datetime | None:
