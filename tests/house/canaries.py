@@ -43,7 +43,7 @@ class Canaries:
 
     def heard(self, text: str) -> set[str]:
         """The places of which something stands in a text."""
-        parts = (text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1))
+        parts = {text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1)}
         return {self._windows[part] for part in parts if part in self._windows}
 
 
