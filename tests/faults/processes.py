@@ -132,19 +132,22 @@ def environment(**more: str) -> dict[str, str]:
 async def running(*arguments: str, **settings: str) -> AsyncIterator[Process]:
     """Any program, killed at the end if it still runs."""
     with forked.start(arguments, ROOT, environment(**settings), **PIPES) as started:
-        process = Process(started, await _reader(started.stdout), await _reader(started.stderr))
+        pipes = [await _read(pipe) for pipe in (started.stdout, started.stderr)]
+        process = Process(started, *(reader for reader, _ in pipes))
         try:
             yield process
         finally:
+            for _, transport in pipes:
+                transport.close()
             await process.kill()
 
 
-async def _reader(pipe: IO[bytes] | None) -> asyncio.StreamReader:
+async def _read(pipe: IO[bytes] | None) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
     reader = asyncio.StreamReader(LONG)
-    await asyncio.get_running_loop().connect_read_pipe(
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
-    return reader
+    return reader, transport
 
 
 def command(program: str, **given: Any) -> list[str]:
