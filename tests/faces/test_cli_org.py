@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_password_is_refused_where_the_directory_could_not_keep_it(root: Cli) 
     refused = root("org", "create", "acme", "--db", url, "--json")
     assert refused.error == "invalid"
     assert "hunter2" not in refused.out + refused.err
-    with sqlite3.connect(root.database) as raw:
+    with closing(sqlite3.connect(root.database)) as raw:
         assert not raw.execute("SELECT 1 FROM tenants").fetchall()
 
 
