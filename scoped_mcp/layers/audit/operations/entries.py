@@ -69,7 +69,7 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     row = store.find(tx, cmd.id)
     body = cast("dict[str, Any]", canonical.decode(row.body))
     detail: dict[str, Any] = {}
-    if store.sponsors_of(tx, row.principal) or _swept(tx, body):
+    if store.sponsors_of(tx, body["principal"]) or _swept(tx, body):
         own = body["principal"] == tx.caller.principal
         asked = body["asked"] if own else _asked(tx, body["asked"])
         detail |= {"asked": asked, "client": body["client"], "trace": body["trace"]}
@@ -157,7 +157,7 @@ def _asked(tx: ReadTx, asked: dict[str, Any]) -> dict[str, Any]:
 def shown(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries
     """What its reader may see of an entry: the same wherever it is read."""
     body = cast("dict[str, Any]", canonical.decode(row.body))
-    own = store.sponsors_of(tx, row.principal)
+    own = store.sponsors_of(tx, body["principal"])
     changes: list[ChangeView] = []
     for change in body["changes"]:
         public_id = parse_urn(change["urn"])[2]

@@ -40,10 +40,10 @@ def sees_all(tx: ReadTx) -> bool:
     return tenancy.audits_everything(tx)
 
 
-def sponsors_of(tx: ReadTx, principal_key: int) -> bool:
+def sponsors_of(tx: ReadTx, principal: str) -> bool:
     """Whether the caller is a principal, or answers for it."""
-    mine = identity.answered_for(tx, tx.caller.principal)
-    return principal_key == tx.caller.key or principal_key in mine
+    me = tx.caller.principal
+    return principal == me or identity.answers_for(tx, me, principal)
 
 
 def conceals(tx: ReadTx, public_id: str) -> bool:

@@ -20,16 +20,20 @@ from scoped_mcp.layers.identity.model import (
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
+from scoped_mcp.spine.gather import gather
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among, keys
 from scoped_mcp.storage.path import last_seen
 from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from sqlalchemy import Column
+
     from scoped_mcp.kernel.ids import EnvironmentId
+    from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx
 
 for _kind, _table in (
@@ -54,6 +58,7 @@ _PINNED = (
     everything(Credential)
     .where(credentials.c.environment == bindparam("environment"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+    .where(credentials.c.expires_at > bindparam("now"))
     .where(OF_NOW)
     .order_by(credentials.c.id)
     .limit(bindparam("limit"))
@@ -62,7 +67,7 @@ _UNENDED = (
     everything(Principal)
     .where(principals.c.sponsor == bindparam("sponsor"))
     .where(principals.c.delegate == 1)
-    .where(principals.c.state != PrincipalState.ARCHIVED.value)
+    .where(principals.c.state.in_([PrincipalState.ACTIVE.value, PrincipalState.SUSPENDED.value]))
     .where(principals.c.expires_at.is_(None) | (principals.c.expires_at > bindparam("now")))
     .order_by(principals.c.id.desc())
 )
@@ -88,6 +93,7 @@ _USED = (
     .join_from(sessions, registered, registered.c.id == sessions.c.id)
     .where(sessions.c.principal == bindparam("principal"))
     .order_by(sessions.c.id.desc())
+    .limit(1)
 )
 _EDGE = (
     everything(Relationship)
@@ -107,7 +113,11 @@ _TO = (
     .where(relationships.c.label == bindparam("label"))
     .where(relationships.c.active == 1)
 )
-_SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
+_SEEN_LAST = (
+    select(sessions.c.credential, last_seen.c.at)
+    .join_from(sessions, last_seen, last_seen.c.id == sessions.c.id)
+    .where(among(sessions.c.credential))
+)
 
 
 def epoch(tx: ReadTx) -> int:
@@ -188,6 +198,12 @@ def answered_for(tx: ReadTx, principal: str) -> tuple[int, ...]:
     return tx.memo(("answered_for", principal), below)
 
 
+def answers_for(tx: ReadTx, by: str, principal: str) -> bool:
+    """Whether a principal answers for another: one of thousands is not looked for among them."""
+    one = tx.peek(Principal, principal)
+    return one is not None and any(above.id == by for above in sponsors(tx, one))
+
+
 def ended(tx: ReadTx, delegate: Principal) -> bool:
     """Whether a delegate is over: archived, past its time, or without a working credential.
 
@@ -259,8 +275,8 @@ def neighbours(tx: ReadTx, principal: str, label: str, *, up: bool) -> list[str]
 
 
 def pinned_to(tx: ReadTx, environment: str, limit: int) -> list[Credential]:
-    """The unrevoked credentials that are pinned to an environment."""
-    values = {"environment": tx.key(environment), "limit": limit}
+    """The credentials that are pinned to an environment, unrevoked and in time."""
+    values = {"environment": tx.key(environment), "now": stamp(tx.now), "limit": limit}
     return tx.entities(Credential, _PINNED, values)
 
 
@@ -292,10 +308,25 @@ def _teams(tx: ReadTx, principal: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def seen(tx: ReadTx, session_key: int | None) -> datetime | None:
-    """When a session was last used, to the minute."""
-    row = tx.row(_SEEN, {"id": session_key})
-    return None if row is None else moment(row.at)
+def seen_last(tx: ReadTx, held: Sequence[Credential]) -> dict[str, datetime]:
+    """When the sessions of credentials were last used, of those that were."""
+    names = {tx.known_key(one.id): one.id for one in held}
+    rows = tx.rows(_SEEN_LAST, {"keys": keys(names)}) if names else []
+    return {names[row.credential]: moment(row.at) for row in rows}
+
+
+def gather_principals(tx: ReadTx, column: Column[Any], things: Sequence[Entity]) -> None:
+    """Read at once the principals that a column of some things names, and who answers for them."""
+    found = gather(tx, Principal, column, things)
+    while any(one.sponsor is not None for one in found):
+        found = gather(tx, Principal, principals.c.sponsor, found)
+
+
+def gather_lifelines(tx: ReadTx, held: Sequence[Credential]) -> None:
+    """Read at once what it takes to say whether credentials work, and whose they are."""
+    gather_principals(tx, credentials.c.principal, held)
+    while any(one.parent is not None for one in held):
+        held = gather(tx, Credential, credentials.c.parent, held)
 
 
 def session_of(tx: ReadTx, credential: str) -> int | None:

@@ -4,6 +4,8 @@ from scoped_mcp.layers.tenancy.store.access import (
     administered,
     audited,
     audits_everything,
+    gather_places,
+    gather_scopes,
     held_until,
     offer_stands,
     reasons,
@@ -12,6 +14,8 @@ from scoped_mcp.layers.tenancy.store.access import (
 )
 from scoped_mcp.layers.tenancy.store.facts import (
     below,
+    gather_members,
+    gather_seats,
     membership,
     nodes_of,
     offered,
@@ -37,6 +41,10 @@ __all__ = [
     "audits_everything",
     "below",
     "fallen",
+    "gather_members",
+    "gather_places",
+    "gather_scopes",
+    "gather_seats",
     "held_until",
     "left",
     "members",

@@ -26,6 +26,7 @@ from scoped_mcp.layers.tenancy.store import facts, heirs
 from scoped_mcp.layers.tenancy.store.ways import FEW, Known, ways
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
+from scoped_mcp.spine.gather import gather
 from scoped_mcp.spine.ports import Sight, decides, filters, ports
 from scoped_mcp.storage.among import one_of
 
@@ -84,6 +85,22 @@ def _roles_on(tx: ReadTx, principal: str, keys: Sequence[int]) -> Mapping[int, R
         return roles
     made = facts.made_by(tx, [tx.known_key(principal)]) | left
     return logic.kept(roles, _roles_on(tx, by, keys), made)
+
+
+def gather_places(tx: ReadTx, places: Sequence[Membership]) -> None:
+    """Read at once what there is to know about the scopes in which the caller has these places."""
+    if len(places) > facts.FEW:
+        gather_scopes(tx, gather(tx, Scope, memberships.c.scope, places))
+
+
+def gather_scopes(tx: ReadTx, page: Sequence[Scope]) -> None:
+    """Read at once whose some scopes are, what is above them and where the caller stands."""
+    gather(tx, Scope, scopes.c.parent, page)
+    identity.gather_principals(tx, scopes.c.owner, page)
+    above = facts.nodes_of(tx, [tx.known_key(one.id) for one in page])
+    for key in above:
+        tx.learn(("nodes", key), above)
+    standing_of(tx, tx.caller.principal)
 
 
 def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role | None]:
@@ -212,7 +229,7 @@ def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
     places = facts.ids_of(tx, {one.scope for some in shown.values() for one in some})
     above = facts.nodes_of(tx, places)
     for key in places:
-        tx.memo(("nodes", key), lambda: above)  # asked of all at once: each decides by them
+        tx.learn(("nodes", key), above)  # asked of all at once: each decides by them
     found: list[tuple[str, ...]] = []
     for thing in things:
         ids = [places[one.scope] for one in shown[tx.known_key(thing.id)]]

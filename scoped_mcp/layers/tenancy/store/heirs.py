@@ -117,7 +117,10 @@ def members(tx: ReadTx, scope: str) -> list[Membership]:
 
 
 def standing_memberships(tx: ReadTx, principal: str) -> list[Membership]:
-    """The unexpired memberships of a principal itself, and those that fell to it."""
+    """The unexpired memberships of a principal itself, and those that fell to it.
+
+    But in scopes that are archived: of those there are thousands.
+    """
     found = {one.scope: one for one in facts.standing_memberships(tx, principal)}
     for place in fallen(tx, principal):
         passed = passing(tx, tx.get_known(Scope, place.scope))

@@ -30,10 +30,15 @@ def upgrade() -> None:
     op.drop_index("ix_principals_sponsor", "principals")
     ended = ["sponsor", "delegate", "state", "expires_at"]
     op.create_index("ix_principals_sponsor", "principals", ended)
+    op.drop_index("ix_credentials_environment", "credentials")
+    pinned = ["environment", "state", "expires_at"]
+    _sparse("ix_credentials_environment", "credentials", pinned)
 
 
 def downgrade() -> None:
     """As it was: of all rows."""
+    op.drop_index("ix_credentials_environment", "credentials")
+    op.create_index("ix_credentials_environment", "credentials", ["environment", "state"])
     op.drop_index("ix_principals_sponsor", "principals")
     op.create_index("ix_principals_sponsor", "principals", ["sponsor"])
     op.drop_index("ix_credentials_expires_at", "credentials")
