@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Column, Select, select  # noqa: TID251 - facts are what visibility is made of
-
 from scoped_mcp.spine.entity import Entity, bound
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.among import among, keys
+from scoped_mcp.storage.among import among_names, names
+from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
+
+    from sqlalchemy import Select
 
     from scoped_mcp.spine.tx import ReadTx
 
 E = TypeVar("E", bound=Entity)
-_NAMED: dict[tuple[type[Entity], str], Select[Any]] = {}
+_NAMED: dict[type[Entity], Select[Any]] = {}
 
 
-def gather(tx: ReadTx, kind: type[E], column: Column[Any], things: Sequence[Entity]) -> Sequence[E]:
-    """Read what a column names of some things; who peeks at one later finds it known.
+def gather(tx: ReadTx, kind: type[E], ids: Iterable[str | None]) -> list[E]:
+    """The things of a kind that these ids name, as `peek` finds them: for decisions.
 
-    For decisions, like `peek`: whether the caller may see one is still to be asked.
+    Whoever peeks at one of them later finds it known.
     """
-    if not things:
-        return []
-    asked = {"keys": keys(tx.known_key(each.id) for each in things)}
-    return tx.entities(kind, _named(kind, column), asked)
+    wanted = [each for each in dict.fromkeys(ids) if each is not None]
+    known = tx._context.entities  # noqa: SLF001 - part of the spine
+    unknown = [each for each in wanted if each not in known]
+    if len(unknown) > 1:
+        tx.entities(kind, _named(kind), {"names": names(unknown)})
+    found = (tx.peek(kind, each) for each in wanted)
+    return [one for one in found if one is not None]
 
 
-def _named(kind: type[Entity], column: Column[Any]) -> Select[Any]:
-    name = (kind, str(column))
-    if name not in _NAMED:
-        named = select(column).where(among(column.table.c.id))
-        _NAMED[name] = past_walls(everything(kind).where(bound(kind).table.c.id.in_(named)))
-    return _NAMED[name]
+def _named(kind: type[Entity]) -> Select[Any]:
+    if kind not in _NAMED:
+        table = bound(kind).table
+        found = everything(kind).join(registry, registry.c.id == table.c.id)
+        _NAMED[kind] = past_walls(found.where(among_names(registry.c.public_id)))
+    return _NAMED[kind]

@@ -41,7 +41,8 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     before = None if cmd.cursor is None else tx.unseal(binding, cmd.cursor)
     if cmd.about is not None and not (tx.sees(cmd.about) or store.sees_all(tx)):
         return EntryPage(items=())
-    found = store.page(tx, cmd, before)
+    below = None if before is None else store.position(tx, before)
+    found = store.newest(tx, cmd, below, cmd.limit + 1)
     page = found[: cmd.limit]
     more = len(found) > cmd.limit
     return EntryPage(

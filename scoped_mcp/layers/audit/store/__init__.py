@@ -3,7 +3,7 @@
 from scoped_mcp.layers.audit.store.entries import (
     conceals,
     find,
-    page,
+    position,
     sees_all,
     sponsors_of,
     visible,
@@ -17,6 +17,7 @@ from scoped_mcp.layers.audit.store.follows import (
     open_follows,
     over,
 )
+from scoped_mcp.layers.audit.store.newest import newest
 from scoped_mcp.layers.audit.store.verify import Finding, require, verify
 
 __all__ = [
@@ -28,9 +29,10 @@ __all__ = [
     "followed",
     "idle",
     "make",
+    "newest",
     "open_follows",
     "over",
-    "page",
+    "position",
     "require",
     "sees_all",
     "sponsors_of",

@@ -96,9 +96,9 @@ def _mine(tx: ReadTx, principal: str) -> tuple[int, ...]:
 def gather(tx: ReadTx, page: Sequence[Environment]) -> None:
     """Read at once what there is to know about the environments of a page, of a list's."""
     facts.gather_clocks(tx, page)
-    found = gather_named(tx, Scope, environments.c.scope, page)
-    gather_named(tx, Template, environments.c.template, page)
-    identity.gather_principals(tx, environments.c.owner, page)
+    found = gather_named(tx, Scope, (one.scope for one in page))
+    gather_named(tx, Template, (one.template for one in page))
+    identity.gather_principals(tx, (one.owner for one in page))
     tenancy.gather_members(tx, [one.id for one in found])
     keys = [tx.known_key(one.id) for one in found]
     for principal in (tx.caller.principal, *tx.caller.delegators):

@@ -261,8 +261,7 @@ def list_sessions(cmd: ListSessions, tx: ReadTx) -> SessionPage:
     if cmd.principal is not None:
         found = found.where(sessions.c.principal == tx.key(cmd.principal))
     page, cursor = tx.page(Session, found, cmd.limit, cmd.cursor, [cmd.principal])
-    gather(tx, Credential, sessions.c.credential, page)
-    held = [tx.get_known(Credential, one.credential) for one in page]
+    held = gather(tx, Credential, (one.credential for one in page))
     store.gather_lifelines(tx, held)
     used = store.seen_last(tx, held)
     return SessionPage(items=tuple(_session(tx, one, used) for one in page), next_cursor=cursor)

@@ -27,13 +27,10 @@ from scoped_mcp.storage.path import last_seen
 from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Column
-
     from scoped_mcp.kernel.ids import EnvironmentId
-    from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx
 
 for _kind, _table in (
@@ -315,18 +312,18 @@ def seen_last(tx: ReadTx, held: Sequence[Credential]) -> dict[str, datetime]:
     return {names[row.credential]: moment(row.at) for row in rows}
 
 
-def gather_principals(tx: ReadTx, column: Column[Any], things: Sequence[Entity]) -> None:
-    """Read at once the principals that a column of some things names, and who answers for them."""
-    found = gather(tx, Principal, column, things)
-    while any(one.sponsor is not None for one in found):
-        found = gather(tx, Principal, principals.c.sponsor, found)
+def gather_principals(tx: ReadTx, ids: Iterable[str | None]) -> None:
+    """Read some principals at once, and who answers for them."""
+    found = gather(tx, Principal, ids)
+    while found:
+        found = gather(tx, Principal, (one.sponsor for one in found))
 
 
 def gather_lifelines(tx: ReadTx, held: Sequence[Credential]) -> None:
-    """Read at once what it takes to say whether credentials work, and whose they are."""
-    gather_principals(tx, credentials.c.principal, held)
-    while any(one.parent is not None for one in held):
-        held = gather(tx, Credential, credentials.c.parent, held)
+    """Read at once what it takes to say whether credentials work, whose and by whom they are."""
+    gather_principals(tx, (each for one in held for each in (one.principal, one.issuer)))
+    while held:
+        held = gather(tx, Credential, (one.parent for one in held))
 
 
 def session_of(tx: ReadTx, credential: str) -> int | None:

@@ -89,14 +89,15 @@ def _roles_on(tx: ReadTx, principal: str, keys: Sequence[int]) -> Mapping[int, R
 
 def gather_places(tx: ReadTx, places: Sequence[Membership]) -> None:
     """Read at once what there is to know about the scopes in which the caller has these places."""
-    if len(places) > facts.FEW:
-        gather_scopes(tx, gather(tx, Scope, memberships.c.scope, places))
+    if len(places) > 1:  # in one alone, it costs more to know where it stands
+        identity.gather_principals(tx, (one.added_by for one in places))
+        gather_scopes(tx, gather(tx, Scope, (one.scope for one in places)))
 
 
 def gather_scopes(tx: ReadTx, page: Sequence[Scope]) -> None:
     """Read at once whose some scopes are, what is above them and where the caller stands."""
-    gather(tx, Scope, scopes.c.parent, page)
-    identity.gather_principals(tx, scopes.c.owner, page)
+    gather(tx, Scope, (one.parent for one in page))
+    identity.gather_principals(tx, (one.owner for one in page))
     above = facts.nodes_of(tx, [tx.known_key(one.id) for one in page])
     for key in above:
         tx.learn(("nodes", key), above)

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
     from scoped_mcp.spine.tx import ReadTx
 
-FEW = 2
-"""So many are read one by one, if at all: to read what they name at once costs as much."""
-
 entity.bind(Scope, scopes)
 entity.bind(Membership, memberships)
 entity.bind(Projection, projections)
@@ -58,7 +55,8 @@ def _down(column: Any) -> Select[Any]:  # noqa: ANN401 - a column
 
 _UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
 _PLACES = (
-    select(memberships.c.scope, memberships.c.role)
+    select(memberships.c.scope, memberships.c.role, scopes.c.parent, scopes.c.state)
+    .join_from(memberships, scopes, scopes.c.id == memberships.c.scope)
     .where(among(memberships.c.principal))
     .where(memberships.c.inside == 0)
     .where(memberships.c.state == Place.ACTIVE.value)
@@ -148,12 +146,17 @@ _RAN_OUT = (
 
 
 def nodes_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, Node]:
-    """Scopes with all above them."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    rows = tx.rows(_UP, {"keys": numbered(wanted)})
-    return {row.id: Node(row.id, row.parent, ScopeState(row.state)) for row in rows}
+    """Scopes with all above them, and others that were read so in this transaction."""
+    known = _known(tx)
+    wanted = {key for key in keys if key not in known}
+    if wanted:
+        for row in tx.rows(_UP, {"keys": numbered(sorted(wanted))}):
+            known[row.id] = Node(row.id, row.parent, ScopeState(row.state))
+    return known
+
+
+def _known(tx: ReadTx) -> dict[int, Node]:
+    return tx.memo("nodes with all above them", lambda: {})
 
 
 def ids_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, str]:
@@ -184,6 +187,10 @@ def place(
         rows = tx.rows(_PLACES, values)
     else:
         rows = tx.rows(_PLACES_ON, values | {"scopes": numbered(among_them)})
+    known = _known(tx)
+    for row in rows:
+        if row.parent is None:
+            known[row.scope] = Node(row.scope, None, ScopeState(row.state))
     return [(row.scope, Role(row.role)) for row in rows]
 
 
@@ -245,8 +252,8 @@ def gather_members(tx: ReadTx, scopes: Sequence[str]) -> None:
 def _members(tx: ReadTx, scopes: Sequence[str]) -> list[Membership]:
     values = {"keys": numbered(tx.known_key(one) for one in scopes), "now": stamp(tx.now)}
     found = tx.entities(Membership, _MEMBERS, values)
-    if len(found) > FEW:
-        identity.gather_principals(tx, memberships.c.principal, found)
+    sides = (each for one in found for each in (one.principal, one.added_by))
+    identity.gather_principals(tx, sides)
     return found
 
 
