@@ -3,6 +3,7 @@
 from scoped_mcp.layers.audit.store.entries import (
     conceals,
     find,
+    gather_entries,
     position,
     sees_all,
     sponsors_of,
@@ -27,6 +28,7 @@ __all__ = [
     "end",
     "find",
     "followed",
+    "gather_entries",
     "idle",
     "make",
     "newest",

@@ -16,12 +16,12 @@ from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.parse import named
 from scoped_mcp.spine.ports import ports
-from scoped_mcp.storage.among import one_of
+from scoped_mcp.storage.among import among_names, names, one_of
 from scoped_mcp.storage.path import entries, versions
 from scoped_mcp.storage.walls import anything, past_walls, told, wall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Select
 
@@ -32,6 +32,15 @@ _FOLLOWING = ("follow", "look", "unfollow", "sweep", "end", "subscribe", "unsubs
 READING = tuple(f"audit.{name}" for name in ("list", "get", *_FOLLOWING))
 """What is about reading the trail: left out unless it is asked for (ruling 50)."""
 _ONE = select(entries).where(entries.c.public_id == bindparam("public_id"))
+_SEVERAL = past_walls(
+    select(
+        entries.c.public_id,
+        entries.c.session,
+        entries.c.principal,
+        entries.c.owner,
+        entries.c.scope,
+    ).where(among_names(entries.c.public_id))
+)
 _POSITION = past_walls(select(entries.c.id).where(entries.c.public_id == bindparam("public_id")))
 
 
@@ -91,6 +100,15 @@ def find(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row, or None
     """One entry that the caller sees."""
     row = tx.row(_ONE, {"public_id": public_id})
     return row if row is not None and _sees(tx, row) else None
+
+
+def gather_entries(tx: ReadTx, ids: Sequence[str]) -> None:
+    """Decide at once which of some entries the caller sees."""
+    wanted = {each for each in ids if not tx.recalls(("access", each))}
+    rows = tx.rows(_SEVERAL, {"names": names(sorted(wanted))}) if wanted else []
+    seen = {row.public_id for row in rows if _sees(tx, row)}
+    for each in wanted:
+        tx.learn(("access", each), Access.READ if each in seen else Access.NONE)
 
 
 def _sees(tx: ReadTx, row: Any) -> bool:  # noqa: ANN401 - a row of entries

@@ -78,6 +78,8 @@ def _asked_for(tx: ReadTx, cmd: ListEntries) -> Conditions:
 def _seen(tx: ReadTx, where: Conditions, limit: int) -> Conditions:
     """The ways to what the caller sees: see `visible`."""
     me, keys = tx.caller.key, seen_by(tx)
+    if max(map(len, keys)) > FEW:
+        where += _behind(tx, entries.c.principal == me, where, limit)
     return [
         entries.c.principal == me,
         entries.c.owner == me,
@@ -87,15 +89,23 @@ def _seen(tx: ReadTx, where: Conditions, limit: int) -> Conditions:
     ]
 
 
+def _behind(tx: ReadTx, way: ColumnElement[bool], where: Conditions, limit: int) -> Conditions:
+    """What is older than a page of one way alone is on no page of all: mostly all of the others."""
+    last = select(entries.c.id).where(way, *where).order_by(entries.c.id.desc())
+    row = tx.row(past_walls(last.offset(limit - 1).limit(1)))
+    return [] if row is None else [entries.c.id >= row.id]
+
+
 def _latest(
     tx: ReadTx, column: ColumnElement[Any], keys: Iterable[int], where: Conditions, limit: int
 ) -> Conditions:
     """A way for each key; of many, for those with the newest entries: a page holds no others."""
     several = sorted(keys)
     if len(several) > FEW:
-        last = select(func.max(entries.c.id)).where(column == registry.c.id, *where)
-        newest_first = last.correlate(registry).scalar_subquery().desc().nulls_last()
-        query = select(registry.c.id).where(one_of(registry.c.id, several))
-        rows = tx.rows(past_walls(query.order_by(newest_first).limit(limit)))
+        found = select(func.max(entries.c.id)).where(column == registry.c.id, *where)
+        last = found.correlate(registry).scalar_subquery().label("last")
+        each = select(registry.c.id, last).where(one_of(registry.c.id, several)).subquery()
+        query = select(each.c.id).where(each.c.last.is_not(None)).order_by(each.c.last.desc())
+        rows = tx.rows(past_walls(query.limit(limit)))
         several = [row.id for row in rows]
     return [column == key for key in several]

@@ -93,6 +93,15 @@ def _mine(tx: ReadTx, principal: str) -> tuple[int, ...]:
     return (tx.known_key(principal), *identity.heirs_of(tx, principal))
 
 
+def gather_insides(tx: ReadTx, scopes: Sequence[str]) -> None:
+    """Read at once what `inside` asks about some isolation scopes."""
+    gather_named(tx, Scope, scopes)
+    found = facts.gather_scopes(tx, scopes)
+    facts.gather_clocks(tx, found)
+    identity.gather_principals(tx, (one.owner for one in found))
+    _gather_seats(tx, found)
+
+
 def gather(tx: ReadTx, page: Sequence[Environment]) -> None:
     """Read at once what there is to know about the environments of a page, of a list's."""
     facts.gather_clocks(tx, page)
@@ -100,7 +109,11 @@ def gather(tx: ReadTx, page: Sequence[Environment]) -> None:
     gather_named(tx, Template, (one.template for one in page))
     identity.gather_principals(tx, (one.owner for one in page))
     tenancy.gather_members(tx, [one.id for one in found])
-    keys = [tx.known_key(one.id) for one in found]
+    _gather_seats(tx, page)
+
+
+def _gather_seats(tx: ReadTx, page: Sequence[Environment]) -> None:
+    keys = [tx.known_key(one.scope) for one in page]
     for principal in (tx.caller.principal, *tx.caller.delegators):
         tenancy.gather_seats(tx, _sides(tx, principal), keys)
 
@@ -320,6 +333,7 @@ def _isolation(tx: ReadTx, environment: str) -> ScopeId:
 ports.inside = inside
 ports.place = _place_inside
 ports.insides = insides
+ports.gather_insides = gather_insides
 ports.owned = owned
 ports.imported = _imported
 ports.environment = _environment

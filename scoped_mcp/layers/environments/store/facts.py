@@ -45,6 +45,7 @@ THERE = environments.c.state.in_(
 )
 """Those that nobody discarded, said so that an index finds them among thousands that are."""
 _OF_SCOPE = everything(Environment).where(environments.c.scope == bindparam("scope"))
+_OF_SCOPES = everything(Environment).where(among(environments.c.scope))
 _UNTIL = select(last_seen.c.until).where(last_seen.c.id == bindparam("id"))
 _CLOCKS = (
     select(last_seen.c.id, last_seen.c.until, sizes.c.things)
@@ -121,6 +122,15 @@ def of_scope(tx: ReadTx, scope: str) -> Environment | None:
     return tx.memo(("environment of", scope), find)
 
 
+def gather_scopes(tx: ReadTx, scopes: Sequence[str]) -> list[Environment]:
+    """Read at once what `of_scope` says of some scopes."""
+    asked = {"keys": keys(tx.known_key(scope) for scope in scopes)}
+    found = tx.entities(Environment, _OF_SCOPES, asked)
+    for one in found:
+        tx.learn(("environment of", one.scope), one)
+    return found
+
+
 def until(tx: ReadTx, one: Environment) -> datetime:
     """When an environment expires, or did."""
     if tx.recalls(("until", one.id)):
@@ -130,7 +140,7 @@ def until(tx: ReadTx, one: Environment) -> datetime:
 
 
 def gather_clocks(tx: ReadTx, page: Sequence[Environment]) -> None:
-    """Read at once when environments expire and how much is inside: for lists, which move none."""
+    """Read at once when environments expire, and how much there is inside."""
     names = {tx.known_key(one.id): one for one in page}
     for row in tx.rows(_CLOCKS, {"keys": keys(names)}) if names else ():
         ends, things = moment(row.until), row.things or 0
@@ -174,6 +184,7 @@ def hold(tx: WriteTx, one: Environment, ends: datetime) -> None:
     """Stop its clock: it does not expire before then (ruling 38)."""
     row = {"id": tx.key(one.id), "at": stamp(tx.now), "until": stamp(ends)}
     tx.derive(_KEEP, row)
+    _learn(tx, one, ends, keep=True)
 
 
 def restart(tx: WriteTx, one: Environment) -> None:
@@ -185,6 +196,13 @@ def _note(tx: WriteTx, one: Environment, at: datetime, *, keep: bool) -> None:
     ends = logic.until(at, one.ttl_seconds, one.renewed_at, tx.limits.environment_seconds)
     row = {"id": tx.key(one.id), "at": stamp(at), "until": stamp(ends)}
     tx.derive(_KEEP if keep else _SET, row)
+    _learn(tx, one, ends, keep=keep)
+
+
+def _learn(tx: WriteTx, one: Environment, ends: datetime, *, keep: bool) -> None:
+    """What was gathered before is so no more."""
+    if tx.recalls(("until", one.id)):
+        tx.learn(("until", one.id), max(until(tx, one), ends) if keep else ends)
 
 
 def size(tx: ReadTx, one: Environment) -> int:
@@ -199,6 +217,8 @@ def count(tx: WriteTx, home: str, change: int) -> None:
     """There are so many more objects inside."""
     one = of_scope(tx, home)
     if one is not None:
+        if tx.recalls(("size", one.id)):
+            tx.learn(("size", one.id), size(tx, one) + change)
         tx.derive(_GROW, {"id": tx.key(one.id), "things": change})
 
 

@@ -26,7 +26,14 @@ from scoped_mcp.layers.identity.store.facts import (
     sponsors,
     teams,
 )
-from scoped_mcp.layers.identity.store.heirs import estate, heir, heirs_of, left_by, line
+from scoped_mcp.layers.identity.store.heirs import (
+    estate,
+    heir,
+    heirs_of,
+    is_principal,
+    left_by,
+    line,
+)
 
 __all__ = [
     "acting",
@@ -47,6 +54,7 @@ __all__ = [
     "heirs_of",
     "instance_admin",
     "is_agent",
+    "is_principal",
     "left_by",
     "line",
     "linked",

@@ -69,7 +69,7 @@ def heir(tx: ReadTx, owner: O) -> O | PrincipalId:
 
 def line(tx: ReadTx, owner: O) -> tuple[O | PrincipalId, ...]:
     """An owner, the ended delegates above it if it is one, and last the heir; or it alone."""
-    if owner == tx.caller.principal or not _is_principal(owner):
+    if owner == tx.caller.principal or not is_principal(owner):
         return (owner,)  # who calls has not ended, and no scope ends so
 
     def find() -> tuple[O | PrincipalId, ...]:
@@ -81,14 +81,15 @@ def line(tx: ReadTx, owner: O) -> tuple[O | PrincipalId, ...]:
     return tx.memo(("line", owner), find)
 
 
-def _is_principal(owner: str) -> bool:
-    return owner.startswith(f"{PrincipalId.prefix}_")
+def is_principal(owner: str | None) -> bool:
+    """Whether an id is a principal's: scopes own things too."""
+    return owner is not None and owner.startswith(f"{PrincipalId.prefix}_")
 
 
 def estate(tx: ReadTx, owner: str) -> tuple[int, ...]:
     """The keys under which stands what belongs to the heir of an owner."""
     one = heir(tx, owner)
-    fallen = heirs_of(tx, one) if _is_principal(one) else ()
+    fallen = heirs_of(tx, one) if is_principal(one) else ()
     return (tx.known_key(one), *fallen)
 
 

@@ -135,6 +135,9 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
     outside = [tx.known_key(thing.id) for thing in things if thing.home is None]
+    homes = {thing.home for thing in things if thing.home is not None}
+    if len(homes) > 1:
+        cast("Any", ports.gather_insides)(tx, sorted(homes))
     shown = facts.projections_of(tx, outside)
     found: list[Sight] = []
     for thing in things:

@@ -270,15 +270,13 @@ def projection(tx: ReadTx, thing: str, scope: str) -> Projection | None:
 
 def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     """Where objects are shown."""
-    return tx.memo(("shown", *keys), lambda: _projections_of(tx, keys))
-
-
-def _projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
-    found: dict[int, list[Shown]] = {key: [] for key in keys}
-    if keys:
-        for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):
-            found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
-    return found
+    known: dict[int, list[Shown]] = tx.memo("shown", lambda: {})
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        known.update((key, []) for key in unknown)
+        for row in tx.rows(_SHOWN, {"keys": numbered(unknown)}):
+            known[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
+    return {key: known[key] for key in keys}
 
 
 def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | None]:
