@@ -74,7 +74,7 @@ _DIRECTLY = (
     .cte("below", recursive=True)
 )
 _ANSWERED_FOR = select(
-    _DIRECTLY.union(
+    _DIRECTLY.union_all(
         select(principals.c.id, principals.c.kind)
         .where(principals.c.sponsor == _DIRECTLY.c.id)
         .where(_DIRECTLY.c.kind != "user")
@@ -210,6 +210,8 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
         return True
     if delegate.expires_at is not None and delegate.expires_at <= tx.now:
         return True
+    if delegate.sponsor is not None and tx.recalls(("delegates", delegate.sponsor)):
+        return all(one.id != delegate.id for one in live_delegates(tx, delegate.sponsor))
     return not any(_works(tx, one) for one in live_credentials(tx, delegate.id))
 
 

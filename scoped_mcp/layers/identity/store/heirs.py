@@ -42,7 +42,7 @@ _ENDED = (
     .cte("ended", recursive=True)
 )
 _FALLEN = select(
-    _ENDED.union(
+    _ENDED.union_all(
         select(principals.c.id)
         .where(principals.c.sponsor == _ENDED.c.id)
         .where(principals.c.delegate == 1)

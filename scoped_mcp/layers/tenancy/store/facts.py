@@ -214,12 +214,16 @@ def _seats(tx: ReadTx, principals: Sequence[int], scopes: Sequence[int]) -> list
 
 
 def seats_inside(principals: Sequence[int]) -> Select[Any]:
-    """The environments' scopes in which principals have a place, as a query."""
+    """The environments' scopes in which principals have a place as guests, as a query.
+
+    As owners they have one in all that they ever made: of those, whose they are says enough.
+    """
     return (
         select(memberships.c.scope)
         .where(one_of(memberships.c.principal, principals))
         .where(memberships.c.inside == 1)
         .where(memberships.c.state == Place.ACTIVE.value)
+        .where(memberships.c.role.in_([role.value for role in Role if role is not Role.OWNER]))
     )
 
 
