@@ -92,6 +92,7 @@ attenuation.faces      these limits hold for resources and completions too
 attenuation.pinned     a pinned credential sees its environment alone, and delegates pinned ones
 attenuation.rewritten  the owner's column is rewritten later, and nobody sees a difference
 attenuation.many       who had hundreds of agents lists as before, and what they left
+attenuation.single     one thing is not looked for among all that its agents ever left
 == ruling 6
 suspension.computed    suspension counts for all it answers for; resuming restores exactly that
 suspension.users       users do not answer for users

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
 
 E = TypeVar("E", bound=Entity)
-_NAMED: dict[type[Entity], Select[Any]] = {}
+_NAMED: dict[type[Entity], Select[Any, Any]] = {}
 
 
 def gather(tx: ReadTx, kind: type[E], ids: Iterable[str | None]) -> list[E]:
@@ -35,7 +35,7 @@ def gather(tx: ReadTx, kind: type[E], ids: Iterable[str | None]) -> list[E]:
     return [one for one in found if one is not None]
 
 
-def _named(kind: type[Entity]) -> Select[Any]:
+def _named(kind: type[Entity]) -> Select[Any, Any]:
     if kind not in _NAMED:
         table = bound(kind).table
         found = everything(kind).join(registry, registry.c.id == table.c.id)

@@ -181,6 +181,38 @@ async def test_discarded_environments_cost_nothing_any_more(house: Home, alice: 
     assert {name: much[name] for name in much if much[name] > GROWTH * few[name]} == {}
 
 
+@pytest.mark.sqlite
+@promise("attenuation.single")
+async def test_one_thing_is_not_looked_for_among_all_that_agents_ever_left(
+    house: Home, alice: Session, bob: Session
+) -> None:
+    home, thing = await spawn(alice), (await note(alice))["id"]
+    scope = (await bob.call("scope.create", {"name": "team"}))["id"]
+    member = {"scope": scope, "principal": await me(alice), "role": "contributor"}
+    await bob.call("scope.add_member", member)
+    await alice.call("object.share", {"object": thing, "scope": scope})
+    await invite(alice, home, bob, "viewer")
+    number = iter(range(1_000))
+
+    async def live_on(turns: int) -> None:
+        for _ in range(turns):
+            await many(AT_ONCE, lambda _: _agent(alice, next(number)))
+            house.clock.advance(61)
+
+    reads: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("object.update", {"id": thing, "data": {}}),
+        ("environment.get", {"id": home}),
+        ("scope.get", {"id": scope}),
+        ("principal.get", {"id": await me(bob)}),
+        ("environment.spawn", {}),
+    )
+    await live_on(1)
+    few = {name: await cost(house, alice, name, **arguments) for name, arguments in reads}
+    await live_on(5)
+    much = {name: await cost(house, alice, name, **arguments) for name, arguments in reads}
+    assert {name: much[name] for name in much if much[name] > GROWTH * few[name]} == {}
+
+
 async def test_who_archived_scopes_finds_them_in_the_list_of_those_and_not_in_whoami(
     alice: Session,
 ) -> None:

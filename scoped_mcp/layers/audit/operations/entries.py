@@ -172,7 +172,7 @@ def _gather(tx: ReadTx, page: Sequence[Any]) -> None:
         for each in (*named, *(parse_urn(change["urn"])[2] for change in body["changes"])):
             bound = None if each is None else kind_of(each)
             if bound is not None:
-                ids.setdefault(bound.kind, []).append(each)
+                ids.setdefault(bound.kind, []).append(str(each))
             elif each is not None:
                 entries.append(each)
     store.gather_entries(tx, entries)

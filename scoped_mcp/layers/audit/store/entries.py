@@ -105,7 +105,9 @@ def find(tx: ReadTx, public_id: str) -> Any:  # noqa: ANN401 - a row, or None
 def gather_entries(tx: ReadTx, ids: Sequence[str]) -> None:
     """Decide at once which of some entries the caller sees."""
     wanted = {each for each in ids if not tx.recalls(("access", each))}
-    rows = tx.rows(_SEVERAL, {"names": names(sorted(wanted))}) if wanted else []
+    if not wanted:
+        return
+    rows = tx.rows(_SEVERAL, {"names": names(sorted(wanted))})
     seen = {row.public_id for row in rows if _sees(tx, row)}
     for each in wanted:
         tx.learn(("access", each), Access.READ if each in seen else Access.NONE)

@@ -310,7 +310,9 @@ def _teams(tx: ReadTx, principal: str) -> frozenset[str]:
 def seen_last(tx: ReadTx, held: Sequence[Credential]) -> dict[str, datetime]:
     """When the sessions of credentials were last used, of those that were."""
     names = {tx.known_key(one.id): one.id for one in held}
-    rows = tx.rows(_SEEN_LAST, {"keys": keys(names)}) if names else []
+    if not names:
+        return {}
+    rows = tx.rows(_SEEN_LAST, {"keys": keys(names)})
     return {names[row.credential]: moment(row.at) for row in rows}
 
 

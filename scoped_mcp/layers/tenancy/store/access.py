@@ -64,8 +64,8 @@ def _own_roles(
     for scope, role in facts.place(tx, keys, among):
         other = roles.get(scope)
         roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
-    left = frozenset(tx.known_key(place.scope) for place in heirs.fallen(tx, principal))
-    left = left if among is None else left & frozenset(among)
+    places = heirs.fallen(tx, principal, among)
+    left = frozenset(tx.known_key(place.scope) for place in places)
     roles.update(dict.fromkeys(left, Role.OWNER))
     return roles, left
 
@@ -114,7 +114,7 @@ def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role |
 
 def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
     """When a principal stops administering a scope, by itself or through a team; None for never."""
-    if any(place.scope == scope for place in heirs.fallen(tx, principal)):
+    if heirs.fallen(tx, principal, [tx.known_key(scope)]):
         return None
     teams = [tx.known_key(team) for team in sorted(identity.teams(tx, principal))]
     ends = facts.ends(tx, scope, [tx.known_key(principal), *teams])
@@ -267,7 +267,7 @@ def scope_access(tx: ReadTx, scope: Scope) -> Access:
     nodes = tx.memo(("nodes", key), lambda: facts.nodes_of(tx, [key]))
     state = logic.state_of(key, nodes)
     found = logic.scope_access(role, inherited, state, below=False)
-    if not found:  # only then it matters, and costs a look at all of the caller's places
+    if not found and not scope.root:  # only then it matters, and costs a look at all its places
         below = key in standing_of(tx, tx.caller.principal).above
         found = logic.scope_access(role, inherited, state, below=below)
     offered = scope.transfer_to == tx.caller.principal and state is not ScopeState.ARCHIVED
