@@ -191,6 +191,8 @@ async def test_one_thing_is_not_looked_for_among_all_that_agents_ever_left(
     member = {"scope": scope, "principal": await me(alice), "role": "contributor"}
     await bob.call("scope.add_member", member)
     await alice.call("object.share", {"object": thing, "scope": scope})
+    theirs = (await note(bob))["id"]
+    await bob.call("object.share", {"object": theirs, "scope": scope})
     await invite(alice, home, bob, "viewer")
     number = iter(range(1_000))
 
@@ -201,6 +203,7 @@ async def test_one_thing_is_not_looked_for_among_all_that_agents_ever_left(
 
     reads: tuple[tuple[str, dict[str, Any]], ...] = (
         ("object.update", {"id": thing, "data": {}}),
+        ("object.get", {"id": theirs}),
         ("environment.get", {"id": home}),
         ("scope.get", {"id": scope}),
         ("principal.get", {"id": await me(bob)}),

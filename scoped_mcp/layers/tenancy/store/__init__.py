@@ -4,13 +4,8 @@ from scoped_mcp.layers.tenancy.store.access import (
     administered,
     audited,
     audits_everything,
-    gather_places,
-    gather_scopes,
-    held_until,
     offer_stands,
     reasons,
-    role_in,
-    standing_of,
 )
 from scoped_mcp.layers.tenancy.store.facts import (
     below,
@@ -33,6 +28,13 @@ from scoped_mcp.layers.tenancy.store.heirs import (
     named,
     passing,
     standing_memberships,
+)
+from scoped_mcp.layers.tenancy.store.standing import (
+    gather_places,
+    gather_scopes,
+    held_until,
+    role_in,
+    standing_of,
 )
 
 __all__ = [
