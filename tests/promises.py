@@ -92,6 +92,7 @@ attenuation.faces      these limits hold for resources and completions too
 attenuation.pinned     a pinned credential sees its environment alone, and delegates pinned ones
 attenuation.rewritten  the owner's column is rewritten later, and nobody sees a difference
 attenuation.many       who had hundreds of agents lists as before, and what they left
+attenuation.single     one thing is not looked for among all that its agents ever left
 == ruling 6
 suspension.computed    suspension counts for all it answers for; resuming restores exactly that
 suspension.users       users do not answer for users
@@ -192,6 +193,8 @@ environment.closed     an environment's scope is closed
 environment.pending    a pending promotion stops the clock; the expired is revived for 7 days
 == ruling 39
 environment.discard    discard is one change, and ends the credentials that are pinned there
+environment.over       discarded environments cost nothing any more
+environment.thousand   of agents that ended, any number was pinned to an environment
 == ruling 40
 promotion.picture      an approval counts for its picture alone
 == ruling 41
@@ -217,6 +220,7 @@ trail.positions        position and hashes are for auditors
 content.salt           content and salt go together, with an erasure, and only once
 content.erase          `object.erase`  -- comes with room 7; the table stands
 == ruling 50
+trail.page             a page of the trail costs a page, however long it is
 trail.reading          entries about reading the trail are left out unless asked for
 trail.follow           a follow is one entry when opened, one when closed that says what it showed
 follow.quiet           only an open follow of that very session looks, at what audit_list shows
@@ -288,6 +292,7 @@ eras.subscriptions     stdio in both eras and HTTP 2026-07-28 have subscriptions
 environment.states     the states of an environment and their legal moves
 == ruling 68
 cursors.bound          a cursor is bound to principal, operation and filters, and to the database
+lists.once             what a page names is asked for once, however much it is
 == ruling 69
 rules.cedar            no decision denies  -- comes with room 5
 == ruling 70

@@ -104,6 +104,7 @@ class Ports:
     caller_sections: list[Callable[[ReadTx], dict[str, Any]]] = field(default_factory=lambda: [])
     home: Callable[[WriteTx, EnvironmentId | None], ScopeId | None] | None = None
     environment: Callable[[ReadTx, str], str] | None = None
+    gather_insides: Callable[[ReadTx, Sequence[str]], None] | None = None
     isolation: Callable[[ReadTx, str], str] | None = None
     fork: Callable[[WriteTx, Any, int | None], Any] | None = None
     inside: Callable[[ReadTx, str], Access] | None = None

@@ -92,6 +92,10 @@ class ReadTx:
             self._context.memo[key] = compute()
         return cast("T", self._context.memo[key])
 
+    def learn(self, key: object, value: object) -> None:
+        """What `memo` is to find: read of many things at once."""
+        self._context.memo[key] = value
+
     def recalls(self, key: object) -> bool:
         """Whether something was computed in this transaction, and still holds."""
         return key in self._context.memo

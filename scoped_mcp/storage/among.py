@@ -51,6 +51,28 @@ def one_of(column: ColumnElement[Any], numbers: Iterable[int]) -> ColumnElement[
     return _Among(column, literal(keys(numbers), Text))
 
 
+class _AmongNames(_Among):
+    """Whether the first clause is one of the words in the JSON list that is the second."""
+
+    inherit_cache = True
+
+
+@compiles(_AmongNames, "postgresql")
+def _postgresql_names(element: _AmongNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    column, words = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} = ANY (ARRAY(SELECT json_array_elements_text({words}::json))))"
+
+
+def among_names(column: ColumnElement[Any], name: str = "names") -> ColumnElement[bool]:
+    """Whether a column is one of the ids in the parameter of that name."""
+    return _AmongNames(column, bindparam(name, type_=Text))
+
+
+def names(ids: Iterable[str]) -> str:
+    """The parameter for `among_names`."""
+    return json.dumps(list(ids))
+
+
 def keys(numbers: Iterable[int]) -> str:
     """The parameter for `among`."""
     return json.dumps(list(numbers))

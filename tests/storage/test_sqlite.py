@@ -423,4 +423,4 @@ async def test_a_list_that_is_one_parameter_is_looked_up_in_an_index(house: Home
         plan = raw.execute(f"EXPLAIN QUERY PLAN {words}", ["[1]", 0, "[1, 2]"]).fetchall()
     finally:
         raw.close()
-    assert "SEARCH memberships USING INDEX" in plan[0][3]
+    assert "SEARCH memberships USING COVERING INDEX ix_memberships_principal" in plan[0][3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index
 
-from scoped_mcp.storage.metadata import ref, state_table
+from scoped_mcp.storage.metadata import ref, sparse, state_table
 from scoped_mcp.storage.types import Flag, Key, Words
 
 principals = state_table(
@@ -32,7 +32,7 @@ credentials = state_table(
     Index("ix_credentials_expires_at", "expires_at"),
     Index("ix_credentials_parent", "parent"),
     Index("ix_credentials_external", "external"),
-    Index("ix_credentials_environment", "environment", "state"),
+    sparse("ix_credentials_environment", "environment", "state", "expires_at"),
 )
 
 sessions = state_table(

@@ -30,7 +30,7 @@ memberships = state_table(
     Column("expires_at", Words),
     Column("inside", Flag, nullable=False),
     Index("ux_memberships_place", "scope", "principal", unique=True),
-    Index("ix_memberships_principal", "principal", "inside", "state", "scope"),
+    Index("ix_memberships_principal", "principal", "inside", "state", "role", "scope"),
     sparse("ix_memberships_expires_at", "expires_at"),
 )
 

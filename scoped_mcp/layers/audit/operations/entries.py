@@ -20,9 +20,15 @@ from scoped_mcp.layers.audit.model import (
     VerifyTrail,
     VerifyView,
 )
+from scoped_mcp.layers.objects import Object, sights
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.entity import kind_of
+from scoped_mcp.spine.gather import gather
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx
 
 
@@ -41,9 +47,11 @@ def list_(cmd: ListEntries, tx: ReadTx) -> EntryPage:
     before = None if cmd.cursor is None else tx.unseal(binding, cmd.cursor)
     if cmd.about is not None and not (tx.sees(cmd.about) or store.sees_all(tx)):
         return EntryPage(items=())
-    found = store.page(tx, cmd, before)
+    below = None if before is None else store.position(tx, before)
+    found = store.newest(tx, cmd, below, cmd.limit + 1)
     page = found[: cmd.limit]
     more = len(found) > cmd.limit
+    _gather(tx, page)
     return EntryPage(
         items=tuple(EntryView(**shown(tx, row)) for row in page),
         next_cursor=tx.seal(binding, page[-1].public_id) if more else None,
@@ -69,7 +77,7 @@ def get(cmd: GetEntry, tx: ReadTx) -> EntryDetail:
     row = store.find(tx, cmd.id)
     body = cast("dict[str, Any]", canonical.decode(row.body))
     detail: dict[str, Any] = {}
-    if store.sponsors_of(tx, row.principal) or _swept(tx, body):
+    if store.sponsors_of(tx, body["principal"]) or _swept(tx, body):
         own = body["principal"] == tx.caller.principal
         asked = body["asked"] if own else _asked(tx, body["asked"])
         detail |= {"asked": asked, "client": body["client"], "trace": body["trace"]}
@@ -154,10 +162,30 @@ def _asked(tx: ReadTx, asked: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _gather(tx: ReadTx, page: Sequence[Any]) -> None:
+    """Read at once what the entries of a page name."""
+    ids: dict[type[Entity], list[str]] = {}
+    entries: list[str] = []
+    for row in page:
+        body = cast("dict[str, Any]", canonical.decode(row.body))
+        named = [body[name] for name in ("principal", "session", "target", "scope", "parent")]
+        for each in (*named, *(parse_urn(change["urn"])[2] for change in body["changes"])):
+            bound = None if each is None else kind_of(each)
+            if bound is not None:
+                ids.setdefault(bound.kind, []).append(str(each))
+            elif each is not None:
+                entries.append(each)
+    store.gather_entries(tx, entries)
+    for kind, several in ids.items():
+        found = gather(tx, kind, several)
+        if kind is Object:
+            sights(tx, cast("Any", found))
+
+
 def shown(tx: ReadTx, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of entries
     """What its reader may see of an entry: the same wherever it is read."""
     body = cast("dict[str, Any]", canonical.decode(row.body))
-    own = store.sponsors_of(tx, row.principal)
+    own = store.sponsors_of(tx, body["principal"])
     changes: list[ChangeView] = []
     for change in body["changes"]:
         public_id = parse_urn(change["urn"])[2]

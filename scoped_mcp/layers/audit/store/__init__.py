@@ -3,7 +3,8 @@
 from scoped_mcp.layers.audit.store.entries import (
     conceals,
     find,
-    page,
+    gather_entries,
+    position,
     sees_all,
     sponsors_of,
     visible,
@@ -17,6 +18,7 @@ from scoped_mcp.layers.audit.store.follows import (
     open_follows,
     over,
 )
+from scoped_mcp.layers.audit.store.newest import newest
 from scoped_mcp.layers.audit.store.verify import Finding, require, verify
 
 __all__ = [
@@ -26,11 +28,13 @@ __all__ = [
     "end",
     "find",
     "followed",
+    "gather_entries",
     "idle",
     "make",
+    "newest",
     "open_follows",
     "over",
-    "page",
+    "position",
     "require",
     "sees_all",
     "sponsors_of",

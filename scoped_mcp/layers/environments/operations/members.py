@@ -90,7 +90,7 @@ def _require_own_side(tx: ReadTx, one: Environment, known: identity.Principal) -
     if not tx.caller.agent or not identity.is_agent(tx, owner):
         return
     allowed = {each.id for each in identity.sponsors(tx, owner)}
-    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):
+    if known.id in allowed or identity.answers_for(tx, owner.id, known.id):
         return
     message = "an agent brings only its delegates and the users it answers to into its environment"
     raise DeniedError(message, hint="invite the user you answer to, who may then let others in")

@@ -169,6 +169,7 @@ def list_(cmd: ListEnvironments, tx: ReadTx) -> EnvironmentPage:
     """Only what is visible, newest first; what is gone only where it is asked for."""
     query = store.in_state(tx, tx.select(Environment), cmd.state)
     page, cursor = tx.page(Environment, query, cmd.limit, cmd.cursor, [cmd.state])
+    store.gather(tx, page)
     items = tuple(view(tx, one, full=False) for one in page)
     return EnvironmentPage(items=items, next_cursor=cursor)
 

@@ -1,6 +1,6 @@
 """Queries of environments: facts in `facts.py`, the decisions over them in `access.py`."""
 
-from scoped_mcp.layers.environments.store.access import place, place_of, works_in
+from scoped_mcp.layers.environments.store.access import gather, place, place_of, works_in
 from scoped_mcp.layers.environments.store.facts import (
     count,
     hold,
@@ -26,6 +26,7 @@ from scoped_mcp.layers.environments.store.walls import shown
 
 __all__ = [
     "count",
+    "gather",
     "hold",
     "imported",
     "imports_of",

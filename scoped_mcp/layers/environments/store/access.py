@@ -23,11 +23,13 @@ from scoped_mcp.layers.objects import Object, objects, sights
 from scoped_mcp.layers.tenancy import Membership, Scope, ScopeKind, memberships, scopes
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.entity import kind_of
+from scoped_mcp.spine.gather import gather as gather_named
 from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
 from scoped_mcp.storage.among import one_of
 from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from scoped_mcp.kernel.ids import ScopeId
@@ -48,7 +50,7 @@ def place_of(tx: ReadTx, one: Environment, principal: str) -> Access:
     key = tx.key(one.scope)
     sides = _sides(tx, principal)
     roles = [role for scope, role in tenancy.places_inside(tx, sides, key or 0) if scope == key]
-    return logic.place(roles, owner=tx.key(one.owner) in _mine(tx, principal))
+    return logic.place(roles, owner=identity.heir(tx, one.owner) == principal)
 
 
 def _place(tx: ReadTx, one: Environment, credential: str | None) -> Access:
@@ -91,6 +93,31 @@ def _mine(tx: ReadTx, principal: str) -> tuple[int, ...]:
     return (tx.known_key(principal), *identity.heirs_of(tx, principal))
 
 
+def gather_insides(tx: ReadTx, scopes: Sequence[str]) -> None:
+    """Read at once what `inside` asks about some isolation scopes."""
+    gather_named(tx, Scope, scopes)
+    found = facts.gather_scopes(tx, scopes)
+    facts.gather_clocks(tx, found)
+    identity.gather_principals(tx, (one.owner for one in found))
+    _gather_seats(tx, found)
+
+
+def gather(tx: ReadTx, page: Sequence[Environment]) -> None:
+    """Read at once what there is to know about the environments of a page, of a list's."""
+    facts.gather_clocks(tx, page)
+    found = gather_named(tx, Scope, (one.scope for one in page))
+    gather_named(tx, Template, (one.template for one in page))
+    identity.gather_principals(tx, (one.owner for one in page))
+    tenancy.gather_members(tx, [one.id for one in found])
+    _gather_seats(tx, page)
+
+
+def _gather_seats(tx: ReadTx, page: Sequence[Environment]) -> None:
+    keys = [tx.known_key(one.scope) for one in page]
+    for principal in (tx.caller.principal, *tx.caller.delegators):
+        tenancy.gather_seats(tx, _sides(tx, principal), keys)
+
+
 def inside(tx: ReadTx, scope: str) -> Access:
     """What the caller's place inside an isolation scope is worth: nothing where it is closed."""
 
@@ -112,7 +139,7 @@ def insides(tx: ReadTx) -> Select[Any]:
     found = (
         select(environments.c.scope)
         .join_from(environments, last_seen, last_seen.c.id == environments.c.id)
-        .where(environments.c.state != EnvironmentState.DISCARDED.value)
+        .where(facts.THERE)
         .where(last_seen.c.until > stamp(tx.now))
         .where(_placed(tx, tx.caller.credential))
     )
@@ -184,7 +211,7 @@ def snapshots_seen(tx: ReadTx) -> ColumnElement[bool]:
 @decides(Template)
 def template_access(tx: ReadTx, one: Template) -> Access:
     """Its owner's; its scope's members may use it while it is active, its admins change it."""
-    if tx.key(one.owner) in _mine(tx, tx.caller.principal):
+    if identity.heir(tx, one.owner) == tx.caller.principal:
         return Access.OWNER
     if one.scope is None:
         return Access.NONE
@@ -306,6 +333,7 @@ def _isolation(tx: ReadTx, environment: str) -> ScopeId:
 ports.inside = inside
 ports.place = _place_inside
 ports.insides = insides
+ports.gather_insides = gather_insides
 ports.owned = owned
 ports.imported = _imported
 ports.environment = _environment

@@ -26,6 +26,7 @@ from scoped_mcp.storage.types import upsert
 from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from scoped_mcp.spine.query import Query
@@ -39,15 +40,25 @@ for _kind, _table in (
 ):
     entity.bind(_kind, _table)
 
+THERE = environments.c.state.in_(
+    [one.value for one in EnvironmentState if one is not EnvironmentState.DISCARDED]
+)
+"""Those that nobody discarded, said so that an index finds them among thousands that are."""
 _OF_SCOPE = everything(Environment).where(environments.c.scope == bindparam("scope"))
+_OF_SCOPES = everything(Environment).where(among(environments.c.scope))
 _UNTIL = select(last_seen.c.until).where(last_seen.c.id == bindparam("id"))
+_CLOCKS = (
+    select(last_seen.c.id, last_seen.c.until, sizes.c.things)
+    .join_from(last_seen, sizes, sizes.c.id == last_seen.c.id, isouter=True)
+    .where(among(last_seen.c.id))
+)
 _SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
 _SIZE = select(sizes.c.things).where(sizes.c.id == bindparam("id"))
 _NAMED = (
     everything(Environment)
     .where(among(environments.c.owner))
     .where(environments.c.name == bindparam("name"))
-    .where(environments.c.state != EnvironmentState.DISCARDED.value)
+    .where(THERE)
     .order_by(environments.c.id)
 )
 _IMPORT = past_walls(
@@ -65,12 +76,12 @@ _INSIDE = past_walls(
     everything(Object).where(objects.c.home == bindparam("home")).order_by(objects.c.id)
 )
 _LIVE_INSIDE = _INSIDE.where(objects.c.state == ObjectState.ACTIVE.value)
-_OVERDUE = (
+_ENDS = select(last_seen.c.until).where(last_seen.c.id == environments.c.id).scalar_subquery()
+_OVERDUE = (  # from those that are there to their clocks: those of the others stand for good
     everything(Environment)
-    .join(last_seen, last_seen.c.id == environments.c.id)
-    .where(last_seen.c.until <= bindparam("until"))
-    .where(environments.c.state != EnvironmentState.DISCARDED.value)
-    .order_by(last_seen.c.until)
+    .where(THERE)
+    .where(bindparam("until") >= _ENDS)
+    .order_by(environments.c.id)
     .limit(bindparam("limit"))
 )
 _RAN_OUT = (
@@ -111,10 +122,30 @@ def of_scope(tx: ReadTx, scope: str) -> Environment | None:
     return tx.memo(("environment of", scope), find)
 
 
+def gather_scopes(tx: ReadTx, scopes: Sequence[str]) -> list[Environment]:
+    """Read at once what `of_scope` says of some scopes."""
+    asked = {"keys": keys(tx.known_key(scope) for scope in scopes)}
+    found = tx.entities(Environment, _OF_SCOPES, asked)
+    for one in found:
+        tx.learn(("environment of", one.scope), one)
+    return found
+
+
 def until(tx: ReadTx, one: Environment) -> datetime:
     """When an environment expires, or did."""
+    if tx.recalls(("until", one.id)):
+        return tx.memo(("until", one.id), lambda: one.renewed_at)
     row = tx.row(_UNTIL, {"id": tx.key(one.id)})
     return one.renewed_at if row is None else moment(row.until)
+
+
+def gather_clocks(tx: ReadTx, page: Sequence[Environment]) -> None:
+    """Read at once when environments expire, and how much there is inside."""
+    names = {tx.known_key(one.id): one for one in page}
+    for row in tx.rows(_CLOCKS, {"keys": keys(names)}) if names else ():
+        ends, things = moment(row.until), row.things or 0
+        tx.learn(("until", names[row.id].id), ends)
+        tx.learn(("size", names[row.id].id), things)
 
 
 def until_used(tx: ReadTx, one: Environment) -> datetime:
@@ -153,6 +184,7 @@ def hold(tx: WriteTx, one: Environment, ends: datetime) -> None:
     """Stop its clock: it does not expire before then (ruling 38)."""
     row = {"id": tx.key(one.id), "at": stamp(tx.now), "until": stamp(ends)}
     tx.derive(_KEEP, row)
+    _learn(tx, one, ends, keep=True)
 
 
 def restart(tx: WriteTx, one: Environment) -> None:
@@ -164,10 +196,19 @@ def _note(tx: WriteTx, one: Environment, at: datetime, *, keep: bool) -> None:
     ends = logic.until(at, one.ttl_seconds, one.renewed_at, tx.limits.environment_seconds)
     row = {"id": tx.key(one.id), "at": stamp(at), "until": stamp(ends)}
     tx.derive(_KEEP if keep else _SET, row)
+    _learn(tx, one, ends, keep=keep)
+
+
+def _learn(tx: WriteTx, one: Environment, ends: datetime, *, keep: bool) -> None:
+    """What was gathered before is so no more."""
+    if tx.recalls(("until", one.id)):
+        tx.learn(("until", one.id), max(until(tx, one), ends) if keep else ends)
 
 
 def size(tx: ReadTx, one: Environment) -> int:
     """How many objects there are inside."""
+    if tx.recalls(("size", one.id)):
+        return tx.memo(("size", one.id), int)
     row = tx.row(_SIZE, {"id": tx.key(one.id)})
     return 0 if row is None else row.things
 
@@ -176,6 +217,8 @@ def count(tx: WriteTx, home: str, change: int) -> None:
     """There are so many more objects inside."""
     one = of_scope(tx, home)
     if one is not None:
+        if tx.recalls(("size", one.id)):
+            tx.learn(("size", one.id), size(tx, one) + change)
         tx.derive(_GROW, {"id": tx.key(one.id), "things": change})
 
 
@@ -195,13 +238,12 @@ def template_named(tx: ReadTx, owner: str, name: str) -> Template | None:
 
 def in_state(tx: ReadTx, query: Query, state: str | None) -> Query:
     """Those in a state in force; those that are open where none is named."""
-    there = environments.c.state != EnvironmentState.DISCARDED.value
     if state == EnvironmentState.DISCARDED.value:
-        return query.where(~there)
+        return query.where(environments.c.state == state)
     alive = exists().where(last_seen.c.id == environments.c.id, last_seen.c.until > stamp(tx.now))
     if state == logic.EXPIRED:
-        return query.where(there, ~alive)
-    found = query.where(there, alive)
+        return query.where(THERE, ~alive)
+    found = query.where(THERE, alive)
     return found if state is None else found.where(environments.c.state == state)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.text import quote
+from scoped_mcp.layers import identity
+from scoped_mcp.layers.environments import Environment
 from scoped_mcp.layers.flow import logic, store
 from scoped_mcp.layers.flow.model import (
     Channel,
@@ -18,12 +20,14 @@ from scoped_mcp.layers.flow.model import (
 )
 from scoped_mcp.layers.flow.operations.views import view
 from scoped_mcp.layers.flow.tables import promotions
+from scoped_mcp.layers.objects import Object, sights
 from scoped_mcp.layers.tenancy import Scope
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.gather import gather
 from scoped_mcp.spine.ports import ports
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from scoped_mcp.spine.caller import Proof
     from scoped_mcp.spine.tx import ReadTx
@@ -76,10 +80,24 @@ def list_(cmd: ListPromotions, tx: ReadTx) -> PromotionPage:
         )
     binding = [cmd.state, cmd.role, cmd.channel]
     page, cursor = tx.page(Promotion, found, cmd.limit, cmd.cursor, binding)
+    _gather(tx, page)
     shown = [one for one in page if cmd.role != "to_review" or waits(tx, one)]
     views = [view(tx, one, full=False) for one in shown]
     items = tuple(one for one in views if cmd.state in {None, one.state})
     return PromotionPage(items=items, next_cursor=cursor)
+
+
+def _gather(tx: ReadTx, page: Sequence[Promotion]) -> None:
+    """Read at once what the promotions of a page name."""
+    items = [item for one in page for item in one.items]
+    named = [each for item in items for each in (item.object, item.target)]
+    named += [each.object for one in page for each in one.depends_on]
+    named += [each.object for one in page for each in one.landed or ()]
+    sights(tx, gather(tx, Object, named))
+    gather(tx, Channel, (one.channel for one in page))
+    gather(tx, Environment, (one.environment for one in page))
+    sides = [each.reviewer for one in page for each in one.reviews]
+    identity.gather_principals(tx, [*sides, *(one.requester for one in page)])
 
 
 def waits(tx: ReadTx, one: Promotion) -> bool:
@@ -122,6 +140,7 @@ async def question(spine: Way, token: Proof, arguments: Mapping[str, Any]) -> st
 def _waiting(tx: ReadTx) -> dict[str, Any]:
     """What whoami says: how many promotions wait for the caller, the oldest hundred counted."""
     found = store.awaiting(tx, store.reviewable(tx), COUNTED)
+    _gather(tx, found)
     return {"reviews": sum(waits(tx, one) for one in found)}
 
 

@@ -183,7 +183,7 @@ def promotion(tx: ReadTx, one: Promotion) -> Access:
 
     READ also for those inside its environment, and for the scope's members once it is published.
     """
-    if tx.key(one.requester) in _mine(tx):
+    if identity.heir(tx, one.requester) == tx.caller.principal:
         return Access.OWNER
     if administers(tx, one.scope, tx.caller.principal):
         return Access.ADMIN

@@ -33,8 +33,10 @@ from scoped_mcp.layers.identity.model import (
 from scoped_mcp.layers.identity.operations.principals import again, ref, view
 from scoped_mcp.layers.identity.tables import credentials, sessions
 from scoped_mcp.spine.declare import Access, Effect, handles
+from scoped_mcp.spine.gather import gather
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from scoped_mcp.spine.declare import Earlier
@@ -61,6 +63,10 @@ def _of_now(tx: WriteTx, credential: Credential, event: str) -> Credential:
 
 def token_view(tx: ReadTx, one: Credential) -> TokenView:
     """A credential without its token."""
+    return _token(tx, one, store.seen_last(tx, [one]))
+
+
+def _token(tx: ReadTx, one: Credential, used: Mapping[str, datetime]) -> TokenView:
     return TokenView(
         id=one.id,
         principal=ref(tx, one.principal),
@@ -71,7 +77,7 @@ def token_view(tx: ReadTx, one: Credential) -> TokenView:
         parent=one.parent if tx.sees(one.parent) else None,
         issuer=one.issuer if tx.sees(one.issuer) else None,
         created_at=one.created_at,
-        last_seen=store.seen(tx, store.session_of(tx, one.id)),
+        last_seen=used.get(one.id),
     )
 
 
@@ -205,7 +211,9 @@ def list_(cmd: ListTokens, tx: ReadTx) -> TokenPage:
     if cmd.principal is not None:
         found = found.where(credentials.c.principal == tx.key(cmd.principal))
     page, cursor = tx.page(Credential, found, cmd.limit, cmd.cursor, [cmd.principal])
-    return TokenPage(items=tuple(token_view(tx, one) for one in page), next_cursor=cursor)
+    store.gather_lifelines(tx, page)
+    used = store.seen_last(tx, page)
+    return TokenPage(items=tuple(_token(tx, one, used) for one in page), next_cursor=cursor)
 
 
 def _as_it_is(tx: ReadTx, _cmd: RevokeToken, earlier: Earlier) -> TokenView:
@@ -253,11 +261,14 @@ def list_sessions(cmd: ListSessions, tx: ReadTx) -> SessionPage:
     if cmd.principal is not None:
         found = found.where(sessions.c.principal == tx.key(cmd.principal))
     page, cursor = tx.page(Session, found, cmd.limit, cmd.cursor, [cmd.principal])
-    return SessionPage(items=tuple(_session(tx, one) for one in page), next_cursor=cursor)
+    held = gather(tx, Credential, (one.credential for one in page))
+    store.gather_lifelines(tx, held)
+    used = store.seen_last(tx, held)
+    return SessionPage(items=tuple(_session(tx, one, used) for one in page), next_cursor=cursor)
 
 
 def _session_as_it_is(tx: ReadTx, _cmd: RevokeSession, earlier: Earlier) -> SessionView:
-    return _session(tx, tx.get(Session, earlier.target))
+    return _session_alone(tx, tx.get(Session, earlier.target))
 
 
 @handles(
@@ -278,10 +289,15 @@ def revoke_session(cmd: RevokeSession, tx: WriteTx) -> SessionView:
     """A session is its credential in use: ending it revokes the credential (ruling 2)."""
     one = tx.get(Session, cmd.id, Access.ADMIN)
     end(tx, tx.get_known(Credential, one.credential), cmd.reason)
-    return _session(tx, one)
+    return _session_alone(tx, one)
 
 
-def _session(tx: ReadTx, one: Session) -> SessionView:
+def _session_alone(tx: ReadTx, one: Session) -> SessionView:
+    credential = tx.get_known(Credential, one.credential)
+    return _session(tx, one, store.seen_last(tx, [credential]))
+
+
+def _session(tx: ReadTx, one: Session, used: Mapping[str, datetime]) -> SessionView:
     credential = tx.get_known(Credential, one.credential)
     return SessionView(
         id=one.id,
@@ -291,7 +307,7 @@ def _session(tx: ReadTx, one: Session) -> SessionView:
         face=one.face,
         state=_state(tx, credential),
         opened_at=one.created_at,
-        last_seen=store.seen(tx, tx.key(one.id)),
+        last_seen=used.get(one.credential),
         expires_at=credential.expires_at,
     )
 

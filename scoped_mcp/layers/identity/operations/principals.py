@@ -253,4 +253,4 @@ def _require_may_resume(tx: ReadTx, one: Principal) -> None:
 
 def answers_for(tx: ReadTx, principal: str) -> bool:
     """Whether the caller answers for a principal."""
-    return tx.key(principal) in store.answered_for(tx, tx.caller.principal)
+    return store.answers_for(tx, tx.caller.principal, principal)

@@ -74,7 +74,7 @@ def relate(cmd: Relate, tx: WriteTx) -> RelationshipView:
 def _own_side(tx: ReadTx, source: str) -> bool:
     caller = tx.caller
     sides = {caller.principal, *caller.sponsors}
-    return source in sides or tx.key(source) in store.answered_for(tx, caller.principal)
+    return source in sides or store.answers_for(tx, caller.principal, source)
 
 
 @handles(

@@ -17,7 +17,7 @@ from scoped_mcp.layers.identity.model import (
     Relationship,
     Session,
 )
-from scoped_mcp.layers.identity.store.facts import answered_for
+from scoped_mcp.layers.identity.store.facts import answered_for, answers_for
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.spine.declare import Access
 from scoped_mcp.spine.ports import decides, filters, pins
@@ -33,7 +33,7 @@ def instance_admin(tx: ReadTx) -> bool:
 
 
 def _answers_for(tx: ReadTx, principal: str) -> bool:
-    return tx.key(principal) in answered_for(tx, tx.caller.principal)
+    return answers_for(tx, tx.caller.principal, principal)
 
 
 def _mine(tx: ReadTx) -> tuple[int, ...]:

@@ -20,13 +20,14 @@ from scoped_mcp.layers.identity.model import (
 from scoped_mcp.layers.identity.tables import credentials, principals, relationships, sessions
 from scoped_mcp.layers.registry import organisations
 from scoped_mcp.spine import entity
+from scoped_mcp.spine.gather import gather
 from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among, keys
 from scoped_mcp.storage.path import last_seen
 from scoped_mcp.storage.path import registry as registered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from scoped_mcp.kernel.ids import EnvironmentId
@@ -54,6 +55,7 @@ _PINNED = (
     everything(Credential)
     .where(credentials.c.environment == bindparam("environment"))
     .where(credentials.c.state == CredentialState.LIVE.value)
+    .where(credentials.c.expires_at > bindparam("now"))
     .where(OF_NOW)
     .order_by(credentials.c.id)
     .limit(bindparam("limit"))
@@ -62,7 +64,7 @@ _UNENDED = (
     everything(Principal)
     .where(principals.c.sponsor == bindparam("sponsor"))
     .where(principals.c.delegate == 1)
-    .where(principals.c.state != PrincipalState.ARCHIVED.value)
+    .where(principals.c.state.in_([PrincipalState.ACTIVE.value, PrincipalState.SUSPENDED.value]))
     .where(principals.c.expires_at.is_(None) | (principals.c.expires_at > bindparam("now")))
     .order_by(principals.c.id.desc())
 )
@@ -72,7 +74,7 @@ _DIRECTLY = (
     .cte("below", recursive=True)
 )
 _ANSWERED_FOR = select(
-    _DIRECTLY.union(
+    _DIRECTLY.union_all(
         select(principals.c.id, principals.c.kind)
         .where(principals.c.sponsor == _DIRECTLY.c.id)
         .where(_DIRECTLY.c.kind != "user")
@@ -88,6 +90,7 @@ _USED = (
     .join_from(sessions, registered, registered.c.id == sessions.c.id)
     .where(sessions.c.principal == bindparam("principal"))
     .order_by(sessions.c.id.desc())
+    .limit(1)
 )
 _EDGE = (
     everything(Relationship)
@@ -107,7 +110,11 @@ _TO = (
     .where(relationships.c.label == bindparam("label"))
     .where(relationships.c.active == 1)
 )
-_SEEN = select(last_seen.c.at).where(last_seen.c.id == bindparam("id"))
+_SEEN_LAST = (
+    select(sessions.c.credential, last_seen.c.at)
+    .join_from(sessions, last_seen, last_seen.c.id == sessions.c.id)
+    .where(among(sessions.c.credential))
+)
 
 
 def epoch(tx: ReadTx) -> int:
@@ -188,6 +195,12 @@ def answered_for(tx: ReadTx, principal: str) -> tuple[int, ...]:
     return tx.memo(("answered_for", principal), below)
 
 
+def answers_for(tx: ReadTx, by: str, principal: str) -> bool:
+    """Whether a principal answers for another: one of thousands is not looked for among them."""
+    one = tx.peek(Principal, principal)
+    return one is not None and any(above.id == by for above in sponsors(tx, one))
+
+
 def ended(tx: ReadTx, delegate: Principal) -> bool:
     """Whether a delegate is over: archived, past its time, or without a working credential.
 
@@ -197,6 +210,8 @@ def ended(tx: ReadTx, delegate: Principal) -> bool:
         return True
     if delegate.expires_at is not None and delegate.expires_at <= tx.now:
         return True
+    if delegate.sponsor is not None and tx.recalls(("delegates", delegate.sponsor)):
+        return all(one.id != delegate.id for one in live_delegates(tx, delegate.sponsor))
     return not any(_works(tx, one) for one in live_credentials(tx, delegate.id))
 
 
@@ -259,8 +274,8 @@ def neighbours(tx: ReadTx, principal: str, label: str, *, up: bool) -> list[str]
 
 
 def pinned_to(tx: ReadTx, environment: str, limit: int) -> list[Credential]:
-    """The unrevoked credentials that are pinned to an environment."""
-    values = {"environment": tx.key(environment), "limit": limit}
+    """The credentials that are pinned to an environment, unrevoked and in time."""
+    values = {"environment": tx.key(environment), "now": stamp(tx.now), "limit": limit}
     return tx.entities(Credential, _PINNED, values)
 
 
@@ -292,10 +307,27 @@ def _teams(tx: ReadTx, principal: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def seen(tx: ReadTx, session_key: int | None) -> datetime | None:
-    """When a session was last used, to the minute."""
-    row = tx.row(_SEEN, {"id": session_key})
-    return None if row is None else moment(row.at)
+def seen_last(tx: ReadTx, held: Sequence[Credential]) -> dict[str, datetime]:
+    """When the sessions of credentials were last used, of those that were."""
+    names = {tx.known_key(one.id): one.id for one in held}
+    if not names:
+        return {}
+    rows = tx.rows(_SEEN_LAST, {"keys": keys(names)})
+    return {names[row.credential]: moment(row.at) for row in rows}
+
+
+def gather_principals(tx: ReadTx, ids: Iterable[str | None]) -> None:
+    """Read some principals at once, and who answers for them."""
+    found = gather(tx, Principal, ids)
+    while found:
+        found = gather(tx, Principal, (one.sponsor for one in found))
+
+
+def gather_lifelines(tx: ReadTx, held: Sequence[Credential]) -> None:
+    """Read at once what it takes to say whether credentials work, whose and by whom they are."""
+    gather_principals(tx, (each for one in held for each in (one.principal, one.issuer)))
+    while held:
+        held = gather(tx, Credential, (one.parent for one in held))
 
 
 def session_of(tx: ReadTx, credential: str) -> int | None:

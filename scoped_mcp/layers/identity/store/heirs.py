@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import bindparam, select  # noqa: TID251 - rights are read before they are known
+from sqlalchemy import bindparam, func, select  # noqa: TID251 - rights are read before they are known
 
 from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.kernel.ids import PrincipalId
@@ -23,7 +23,7 @@ from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import CTE, ColumnElement
 
     from scoped_mcp.spine.tx import ReadTx
 
@@ -42,7 +42,7 @@ _ENDED = (
     .cte("ended", recursive=True)
 )
 _FALLEN = select(
-    _ENDED.union(
+    _ENDED.union_all(
         select(principals.c.id)
         .where(principals.c.sponsor == _ENDED.c.id)
         .where(principals.c.delegate == 1)
@@ -69,7 +69,7 @@ def heir(tx: ReadTx, owner: O) -> O | PrincipalId:
 
 def line(tx: ReadTx, owner: O) -> tuple[O | PrincipalId, ...]:
     """An owner, the ended delegates above it if it is one, and last the heir; or it alone."""
-    if owner == tx.caller.principal or not _is_principal(owner):
+    if owner == tx.caller.principal or not is_principal(owner):
         return (owner,)  # who calls has not ended, and no scope ends so
 
     def find() -> tuple[O | PrincipalId, ...]:
@@ -81,27 +81,40 @@ def line(tx: ReadTx, owner: O) -> tuple[O | PrincipalId, ...]:
     return tx.memo(("line", owner), find)
 
 
-def _is_principal(owner: str) -> bool:
-    return owner.startswith(f"{PrincipalId.prefix}_")
+def is_principal(owner: str | None) -> bool:
+    """Whether an id is a principal's: scopes own things too."""
+    return owner is not None and owner.startswith(f"{PrincipalId.prefix}_")
 
 
 def estate(tx: ReadTx, owner: str) -> tuple[int, ...]:
     """The keys under which stands what belongs to the heir of an owner."""
     one = heir(tx, owner)
-    fallen = heirs_of(tx, one) if _is_principal(one) else ()
+    fallen = heirs_of(tx, one) if is_principal(one) else ()
     return (tx.known_key(one), *fallen)
 
 
 def left_by(tx: ReadTx, owner: ColumnElement[Any]) -> list[int]:
     """The keys of the ended delegates that a column of owners still names."""
+    each = _owners(owner)
     query = past_walls(
         select(registry.c.id, registry.c.public_id)
-        .join_from(principals, registry, registry.c.id == principals.c.id)
+        .join_from(each, principals, principals.c.id == each.c.id)
+        .join(registry, registry.c.id == principals.c.id)
         .where(principals.c.delegate == 1)
-        .where(select(owner).where(owner == principals.c.id).exists())
         .order_by(registry.c.id)
     )
     return [row.id for row in tx.rows(query) if heir(tx, str(row.public_id)) != row.public_id]
+
+
+def _owners(owner: ColumnElement[Any]) -> CTE:
+    """Each that a column names, once: from one to the next in its index.
+
+    There are few, as what delegates leave is written down: of those that left nothing there are
+    thousands.
+    """
+    first = select(func.min(owner).label("id")).cte("owners", recursive=True)
+    behind = select(func.min(owner)).where(owner > first.c.id).correlate(first).scalar_subquery()
+    return first.union_all(select(behind).where(first.c.id.is_not(None)))
 
 
 ports.heirs = heirs_of

@@ -32,6 +32,9 @@ def view(tx: ReadTx, thing: Object, *, full: bool = True) -> ObjectView:
 
 def views(tx: ReadTx, things: Sequence[Object], *, full: bool) -> tuple[ObjectView, ...]:
     """Objects, each at the newest version that exists for the caller."""
+    if len(things) > 1:
+        sides = (each for one in things for each in (one.owner, one.author))
+        identity.gather_principals(tx, (each for each in sides if identity.is_principal(each)))
     seen = store.sights(tx, things)
     scopes = cast("Any", ports.shown_in)(tx, things)
     return tuple(

@@ -119,7 +119,7 @@ def _require_own_side(tx: ReadTx, scope: Scope, known: identity.Principal) -> No
     if not tx.caller.agent or not identity.is_agent(tx, owner):
         return
     allowed = {owner.id, *(one.id for one in identity.sponsors(tx, owner))}
-    if known.id in allowed or tx.key(known.id) in identity.answered_for(tx, owner.id):
+    if known.id in allowed or identity.answers_for(tx, owner.id, known.id):
         return
     message = "an agent brings only its delegates and the users it answers to into its own scope"
     raise DeniedError(message, hint="add your sponsor as owner and ask it to add others")

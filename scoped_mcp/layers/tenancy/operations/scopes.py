@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def state_of(tx: ReadTx, scope: str) -> ScopeState:
     """The state of a scope in force: what is above it counts."""
     key = tx.known_key(scope)
-    return logic.state_of(key, store.nodes_of(tx, [key]))
+    return logic.state_of(key, tx.memo(("nodes", key), lambda: store.nodes_of(tx, [key])))
 
 
 def require_open(tx: ReadTx, scope: Scope) -> None:
@@ -199,6 +199,7 @@ def list_(cmd: ListScopes, tx: ReadTx) -> ScopePage:
     if cmd.parent is not None:
         found = found.where(scopes.c.parent == tx.key(cmd.parent))
     page, cursor = tx.page(Scope, found, cmd.limit, cmd.cursor, [cmd.state, cmd.parent])
+    store.gather_scopes(tx, page)
     return ScopePage(items=tuple(view(tx, one, full=False) for one in page), next_cursor=cursor)
 
 
@@ -281,11 +282,13 @@ def _verb(state: ScopeState) -> str:
 def _scopes(tx: ReadTx) -> dict[str, Any]:
     """What whoami says of scopes: where one is a member oneself, in what role, added by whom."""
     found: list[ScopeRole] = []
-    for one in store.standing_memberships(tx, tx.caller.principal):
+    places = store.standing_memberships(tx, tx.caller.principal)
+    store.gather_places(tx, places)
+    for one in places:
         scope = tx.get_known(Scope, one.scope)
-        key = tx.known_key(scope.id)
-        role, _ = store.role_in(tx, key, tx.caller.principal)
-        if role is None or not tx.access(scope):
+        role, _ = store.role_in(tx, tx.known_key(scope.id), tx.caller.principal)
+        archived = state_of(tx, scope.id) is ScopeState.ARCHIVED
+        if role is None or archived or not tx.access(scope):
             continue
         found.append(
             ScopeRole(

@@ -4,14 +4,13 @@ from scoped_mcp.layers.tenancy.store.access import (
     administered,
     audited,
     audits_everything,
-    held_until,
     offer_stands,
     reasons,
-    role_in,
-    standing_of,
 )
 from scoped_mcp.layers.tenancy.store.facts import (
     below,
+    gather_members,
+    gather_seats,
     membership,
     nodes_of,
     offered,
@@ -30,6 +29,13 @@ from scoped_mcp.layers.tenancy.store.heirs import (
     passing,
     standing_memberships,
 )
+from scoped_mcp.layers.tenancy.store.standing import (
+    gather_places,
+    gather_scopes,
+    held_until,
+    role_in,
+    standing_of,
+)
 
 __all__ = [
     "administered",
@@ -37,6 +43,10 @@ __all__ = [
     "audits_everything",
     "below",
     "fallen",
+    "gather_members",
+    "gather_places",
+    "gather_scopes",
+    "gather_seats",
     "held_until",
     "left",
     "members",

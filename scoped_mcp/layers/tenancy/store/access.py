@@ -22,7 +22,8 @@ from scoped_mcp.layers.tenancy.model import (
     ScopeKind,
     ScopeState,
 )
-from scoped_mcp.layers.tenancy.store import facts, heirs
+from scoped_mcp.layers.tenancy.store import facts
+from scoped_mcp.layers.tenancy.store.standing import role_in, standing_of, standing_on
 from scoped_mcp.layers.tenancy.store.ways import FEW, Known, ways
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine.declare import Access
@@ -30,78 +31,10 @@ from scoped_mcp.spine.ports import Sight, decides, filters, ports
 from scoped_mcp.storage.among import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from scoped_mcp.layers.tenancy.logic import Standing
     from scoped_mcp.spine.tx import ReadTx
-
-
-def standing_of(tx: ReadTx, principal: str) -> Standing:
-    """Where a principal stands: its own places and its teams', within its delegator's."""
-    return tx.memo(("standing", principal), lambda: _standing(tx, principal))
-
-
-def _standing(tx: ReadTx, principal: str) -> Standing:
-    roles, left = _own_roles(tx, principal)
-    found, by = logic.standing(roles, facts.nodes_of(tx, roles)), _delegator(tx, principal)
-    if not roles or by is None:
-        return found
-    made = facts.made_by(tx, [tx.known_key(principal)]) | left
-    return logic.within(found, standing_of(tx, by), made)
-
-
-def _own_roles(
-    tx: ReadTx, principal: str, among: Sequence[int] | None = None
-) -> tuple[dict[int, Role], frozenset[int]]:
-    """Its own best role in each scope, or in each of some; and those that fell to it."""
-    own = tx.key(principal)
-    if own is None or identity.heir(tx, principal) != principal:
-        return {}, frozenset()  # who ended stands nowhere
-    keys = [own, *(tx.known_key(team) for team in sorted(identity.teams(tx, principal)))]
-    roles: dict[int, Role] = {}
-    for scope, role in facts.place(tx, keys, among):
-        other = roles.get(scope)
-        roles[scope] = role if other is None else max(role, other, key=logic.RANK.__getitem__)
-    left = frozenset(tx.known_key(place.scope) for place in heirs.fallen(tx, principal))
-    left = left if among is None else left & frozenset(among)
-    roles.update(dict.fromkeys(left, Role.OWNER))
-    return roles, left
-
-
-def _delegator(tx: ReadTx, principal: str) -> str | None:
-    one = tx.peek(identity.Principal, principal)
-    return one.sponsor if one is not None and one.delegate else None
-
-
-def _roles_on(tx: ReadTx, principal: str, keys: Sequence[int]) -> Mapping[int, Role]:
-    """The same roles, of a few scopes: who stands in thousands is not asked about all of them."""
-    if tx.recalls(("standing", principal)):
-        return standing_of(tx, principal).roles
-    roles, left = _own_roles(tx, principal, keys)
-    by = _delegator(tx, principal)
-    if not roles or by is None:
-        return roles
-    made = facts.made_by(tx, [tx.known_key(principal)]) | left
-    return logic.kept(roles, _roles_on(tx, by, keys), made)
-
-
-def role_in(tx: ReadTx, scope: int, principal: str) -> tuple[Role | None, Role | None]:
-    """A principal's own role in a scope, and the best it holds above it."""
-    above = tx.memo(("nodes", scope), lambda: facts.nodes_of(tx, [scope]))
-    chain = [node.key for node in logic.chain(scope, above)]
-    roles = tx.memo(("roles", principal, scope), lambda: _roles_on(tx, principal, chain))
-    return roles.get(scope), logic.inherited(chain[1:], roles, above)
-
-
-def held_until(tx: ReadTx, scope: str, principal: str) -> datetime | None:
-    """When a principal stops administering a scope, by itself or through a team; None for never."""
-    if any(place.scope == scope for place in heirs.fallen(tx, principal)):
-        return None
-    teams = [tx.known_key(team) for team in sorted(identity.teams(tx, principal))]
-    ends = facts.ends(tx, scope, [tx.known_key(principal), *teams])
-    dates = [end for end in ends if end is not None]
-    return max(dates) if dates and len(dates) == len(ends) else None
 
 
 def offer_stands(tx: ReadTx, scope: Scope) -> bool:
@@ -117,6 +50,9 @@ def offer_stands(tx: ReadTx, scope: Scope) -> bool:
 
 def _sights(tx: ReadTx, things: Sequence[Object]) -> list[Sight]:
     outside = [tx.known_key(thing.id) for thing in things if thing.home is None]
+    homes = {thing.home for thing in things if thing.home is not None}
+    if len(homes) > 1:
+        cast("Any", ports.gather_insides)(tx, sorted(homes))
     shown = facts.projections_of(tx, outside)
     found: list[Sight] = []
     for thing in things:
@@ -153,7 +89,8 @@ def _sight(tx: ReadTx, thing: Object, shown: list[logic.Shown]) -> Sight:
         return Sight(Access.OWNER, 1)
     if not there:
         return Sight(Access.NONE)
-    where = standing_of(tx, caller)
+    own = [tx.known_key(thing.owner)] if isinstance(thing.owner, ScopeId) else []
+    where = standing_on(tx, caller, [*own, *(one.scope for one in shown)])
     sight = logic.object_sight(shown, where)
     if isinstance(thing.owner, ScopeId):
         return logic.either(logic.owned_sight(tx.known_key(thing.owner), where), sight)
@@ -212,7 +149,7 @@ def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
     places = facts.ids_of(tx, {one.scope for some in shown.values() for one in some})
     above = facts.nodes_of(tx, places)
     for key in places:
-        tx.memo(("nodes", key), lambda: above)  # asked of all at once: each decides by them
+        tx.learn(("nodes", key), above)  # asked of all at once: each decides by them
     found: list[tuple[str, ...]] = []
     for thing in things:
         ids = [places[one.scope] for one in shown[tx.known_key(thing.id)]]
@@ -246,7 +183,7 @@ def scope_access(tx: ReadTx, scope: Scope) -> Access:
     nodes = tx.memo(("nodes", key), lambda: facts.nodes_of(tx, [key]))
     state = logic.state_of(key, nodes)
     found = logic.scope_access(role, inherited, state, below=False)
-    if not found:  # only then it matters, and costs a look at all of the caller's places
+    if not found and not scope.root:  # only then it matters, and costs a look at all its places
         below = key in standing_of(tx, tx.caller.principal).above
         found = logic.scope_access(role, inherited, state, below=below)
     offered = scope.transfer_to == tx.caller.principal and state is not ScopeState.ARCHIVED

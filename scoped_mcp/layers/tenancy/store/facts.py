@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, bindparam, select  # noqa: TID251 - facts are what visibility is made of
 
 from scoped_mcp.kernel.clock import moment, stamp
+from scoped_mcp.layers import identity
 from scoped_mcp.layers.objects import objects
 from scoped_mcp.layers.tenancy.logic import Node, Shown
 from scoped_mcp.layers.tenancy.model import (
@@ -21,7 +22,7 @@ from scoped_mcp.layers.tenancy.model import (
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.among import among
+from scoped_mcp.storage.among import among, one_of
 from scoped_mcp.storage.among import keys as numbered
 from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
@@ -54,7 +55,8 @@ def _down(column: Any) -> Select[Any]:  # noqa: ANN401 - a column
 
 _UP, _DOWN, _UNDER = _up(), _down(scopes.c.id), _down(scopes.c.parent)
 _PLACES = (
-    select(memberships.c.scope, memberships.c.role)
+    select(memberships.c.scope, memberships.c.role, scopes.c.parent, scopes.c.state)
+    .join_from(memberships, scopes, scopes.c.id == memberships.c.scope)
     .where(among(memberships.c.principal))
     .where(memberships.c.inside == 0)
     .where(memberships.c.state == Place.ACTIVE.value)
@@ -71,6 +73,8 @@ _ADMINISTER = (
 )
 _STANDING = (
     everything(Membership)
+    .join(scopes, scopes.c.id == memberships.c.scope)
+    .where(scopes.c.state != ScopeState.ARCHIVED.value)
     .where(memberships.c.principal == bindparam("principal"))
     .where(memberships.c.inside == 0)
     .where(memberships.c.state == Place.ACTIVE.value)
@@ -84,7 +88,7 @@ _MEMBER = (
 )
 _MEMBERS = (
     everything(Membership)
-    .where(memberships.c.scope == bindparam("scope"))
+    .where(among(memberships.c.scope))
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
     .order_by(memberships.c.id)
@@ -127,10 +131,10 @@ _OFFERED = (
     .limit(100)
 )
 _THESE = past_walls(everything(Scope).where(among(scopes.c.id)))
-_SEAT = (
+_SEATS = (
     select(memberships.c.scope, memberships.c.role)
     .where(among(memberships.c.principal))
-    .where(memberships.c.scope == bindparam("scope"))
+    .where(among(memberships.c.scope, "scopes"))
     .where(memberships.c.state == Place.ACTIVE.value)
     .where(memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")))
 )
@@ -142,12 +146,17 @@ _RAN_OUT = (
 
 
 def nodes_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, Node]:
-    """Scopes with all above them."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    rows = tx.rows(_UP, {"keys": numbered(wanted)})
-    return {row.id: Node(row.id, row.parent, ScopeState(row.state)) for row in rows}
+    """Scopes with all above them, and others that were read so in this transaction."""
+    known = _known(tx)
+    wanted = {key for key in keys if key not in known}
+    if wanted:
+        for row in tx.rows(_UP, {"keys": numbered(sorted(wanted))}):
+            known[row.id] = Node(row.id, row.parent, ScopeState(row.state))
+    return known
+
+
+def _known(tx: ReadTx) -> dict[int, Node]:
+    return tx.memo("nodes with all above them", lambda: {})
 
 
 def ids_of(tx: ReadTx, keys: Iterable[int]) -> dict[int, str]:
@@ -178,27 +187,48 @@ def place(
         rows = tx.rows(_PLACES, values)
     else:
         rows = tx.rows(_PLACES_ON, values | {"scopes": numbered(among_them)})
+    known = _known(tx)
+    for row in rows:
+        if row.parent is None:
+            known[row.scope] = Node(row.scope, None, ScopeState(row.state))
     return [(row.scope, Role(row.role)) for row in rows]
 
 
 def places_inside(tx: ReadTx, principals: Sequence[int], scope: int) -> list[tuple[int, Role]]:
     """The places of principals in one scope, an environment's too."""
-    values = {"keys": numbered(principals), "scope": scope, "now": stamp(tx.now)}
-    return [(row.scope, Role(row.role)) for row in tx.rows(_SEAT, values)]
+    asked = ("seats", scope, *principals)
+    return tx.memo(asked, lambda: _seats(tx, principals, [scope]))
+
+
+def gather_seats(tx: ReadTx, principals: Sequence[int], scopes: Sequence[int]) -> None:
+    """Read at once what `places_inside` says of some scopes."""
+    found = _seats(tx, principals, scopes)
+    for scope in scopes:
+        here = [(where, role) for where, role in found if where == scope]
+        tx.learn(("seats", scope, *principals), here)
+
+
+def _seats(tx: ReadTx, principals: Sequence[int], scopes: Sequence[int]) -> list[tuple[int, Role]]:
+    values = {"keys": numbered(principals), "scopes": numbered(scopes), "now": stamp(tx.now)}
+    return [(row.scope, Role(row.role)) for row in tx.rows(_SEATS, values)]
 
 
 def seats_inside(principals: Sequence[int]) -> Select[Any]:
-    """The environments' scopes in which principals have a place, as a query."""
+    """The environments' scopes in which principals have a place as guests, as a query.
+
+    As owners they have one in all that they ever made: of those, whose they are says enough.
+    """
     return (
         select(memberships.c.scope)
-        .where(memberships.c.principal.in_(principals))
+        .where(one_of(memberships.c.principal, principals))
         .where(memberships.c.inside == 1)
         .where(memberships.c.state == Place.ACTIVE.value)
+        .where(memberships.c.role.in_([role.value for role in Role if role is not Role.OWNER]))
     )
 
 
 def standing_memberships(tx: ReadTx, principal: str) -> list[Membership]:
-    """The unexpired memberships of a principal itself."""
+    """The unexpired memberships of a principal itself, but in what is archived."""
     values = {"principal": tx.key(principal), "now": stamp(tx.now)}
     return tx.entities(Membership, _STANDING, values)
 
@@ -212,7 +242,23 @@ def membership(tx: ReadTx, scope: str, principal: str) -> Membership | None:
 
 def members(tx: ReadTx, scope: str) -> list[Membership]:
     """The unexpired members of a scope."""
-    return tx.entities(Membership, _MEMBERS, {"scope": tx.key(scope), "now": stamp(tx.now)})
+    return tx.memo(("members", scope), lambda: _members(tx, [scope]))
+
+
+def gather_members(tx: ReadTx, scopes: Sequence[str]) -> None:
+    """Read at once the unexpired members of some scopes."""
+    found = _members(tx, scopes)
+    for scope in scopes:
+        here = [one for one in found if one.scope == scope]
+        tx.learn(("members", scope), here)
+
+
+def _members(tx: ReadTx, scopes: Sequence[str]) -> list[Membership]:
+    values = {"keys": numbered(tx.known_key(one) for one in scopes), "now": stamp(tx.now)}
+    found = tx.entities(Membership, _MEMBERS, values)
+    sides = (each for one in found for each in (one.principal, one.added_by))
+    identity.gather_principals(tx, sides)
+    return found
 
 
 def owners(tx: ReadTx, scope: str) -> list[Membership]:
@@ -228,15 +274,13 @@ def projection(tx: ReadTx, thing: str, scope: str) -> Projection | None:
 
 def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     """Where objects are shown."""
-    return tx.memo(("shown", *keys), lambda: _projections_of(tx, keys))
-
-
-def _projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
-    found: dict[int, list[Shown]] = {key: [] for key in keys}
-    if keys:
-        for row in tx.rows(_SHOWN, {"keys": numbered(keys)}):
-            found[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
-    return found
+    known: dict[int, list[Shown]] = tx.memo("shown", lambda: {})
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        known.update((key, []) for key in unknown)
+        for row in tx.rows(_SHOWN, {"keys": numbered(unknown)}):
+            known[row.object].append(Shown(row.scope, row.access, row.since, row.pinned))
+    return {key: known[key] for key in keys}
 
 
 def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | None]:

@@ -19,24 +19,26 @@ from scoped_mcp.spine.query import everything
 from scoped_mcp.storage.among import among, keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from scoped_mcp.kernel.ids import PrincipalId
     from scoped_mcp.spine.tx import ReadTx
 
 _OWN_PLACE = (memberships.c.scope == scopes.c.id) & (memberships.c.principal == scopes.c.owner)
 _HELD = (
-    among(scopes.c.owner),
     scopes.c.kind == ScopeKind.SCOPE.value,
     memberships.c.role == Role.OWNER.value,
     memberships.c.state == Place.ACTIVE.value,
     memberships.c.expires_at.is_(None) | (memberships.c.expires_at > bindparam("now")),
 )
-_FALLEN = everything(Membership).join(scopes, _OWN_PLACE).where(*_HELD)
+_OWNERS = everything(Membership).join(scopes, _OWN_PLACE).where(*_HELD)
+_FALLEN = _OWNERS.where(among(scopes.c.owner))
+_OWNED = _OWNERS.where(among(scopes.c.id, "scopes"))
 _LEFT = (
     everything(Scope)
     .join(memberships, _OWN_PLACE)
     .where(*_HELD)
+    .where(among(scopes.c.owner))
     .order_by(scopes.c.id)
     .limit(bindparam("limit"))
 )
@@ -82,8 +84,20 @@ def _stands(tx: ReadTx, place: Membership) -> bool:
     return place.state is Place.ACTIVE and unexpired
 
 
-def fallen(tx: ReadTx, principal: str) -> list[Membership]:
-    """The places of ended delegates as owners of scopes that fell to a principal."""
+def fallen(tx: ReadTx, principal: str, among_them: Sequence[int] | None = None) -> list[Membership]:
+    """The places of ended delegates as owners of scopes that fell to a principal.
+
+    Args:
+        tx: The transaction.
+        principal: Who lives.
+        among_them: Keys of a few scopes. Of these it is asked who owns them: whose delegates ended
+            by the thousand is not looked for among all that those left.
+    """
+    if among_them is not None:
+        root = tx.known_key(tx.house.root)  # which is no delegate's
+        few = keys(key for key in among_them if key != root)
+        held = tx.entities(Membership, _OWNED, {"scopes": few, "now": stamp(tx.now)})
+        return [p for p in held if _fell_to(tx, p, principal)]
 
     def find() -> list[Membership]:
         ended = identity.heirs_of(tx, principal)
@@ -91,6 +105,10 @@ def fallen(tx: ReadTx, principal: str) -> list[Membership]:
         return tx.entities(Membership, _FALLEN, values) if ended else []
 
     return tx.memo(("fallen places", principal), find)
+
+
+def _fell_to(tx: ReadTx, place: Membership, principal: str) -> bool:
+    return place.principal != principal and identity.heir(tx, place.principal) == principal
 
 
 def left(tx: ReadTx, limit: int) -> list[Scope]:
@@ -117,7 +135,10 @@ def members(tx: ReadTx, scope: str) -> list[Membership]:
 
 
 def standing_memberships(tx: ReadTx, principal: str) -> list[Membership]:
-    """The unexpired memberships of a principal itself, and those that fell to it."""
+    """The unexpired memberships of a principal itself, and those that fell to it.
+
+    But in scopes that are archived: of those there are thousands.
+    """
     found = {one.scope: one for one in facts.standing_memberships(tx, principal)}
     for place in fallen(tx, principal):
         passed = passing(tx, tx.get_known(Scope, place.scope))

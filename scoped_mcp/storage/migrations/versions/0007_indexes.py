@@ -17,6 +17,8 @@ SPARSE = (
     ("ix_objects_transfer_to", "objects", ["transfer_to"]),
 )
 
+SEATS = ("principal", "inside", "state")
+
 
 def upgrade() -> None:
     """Each new row writes a page of every index that holds it."""
@@ -30,10 +32,19 @@ def upgrade() -> None:
     op.drop_index("ix_principals_sponsor", "principals")
     ended = ["sponsor", "delegate", "state", "expires_at"]
     op.create_index("ix_principals_sponsor", "principals", ended)
+    op.drop_index("ix_credentials_environment", "credentials")
+    pinned = ["environment", "state", "expires_at"]
+    _sparse("ix_credentials_environment", "credentials", pinned)
+    op.drop_index("ix_memberships_principal", "memberships")
+    op.create_index("ix_memberships_principal", "memberships", [*SEATS, "role", "scope"])
 
 
 def downgrade() -> None:
     """As it was: of all rows."""
+    op.drop_index("ix_memberships_principal", "memberships")
+    op.create_index("ix_memberships_principal", "memberships", [*SEATS, "scope"])
+    op.drop_index("ix_credentials_environment", "credentials")
+    op.create_index("ix_credentials_environment", "credentials", ["environment", "state"])
     op.drop_index("ix_principals_sponsor", "principals")
     op.create_index("ix_principals_sponsor", "principals", ["sponsor"])
     op.drop_index("ix_credentials_expires_at", "credentials")
