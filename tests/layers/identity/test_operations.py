@@ -208,6 +208,22 @@ class TestLifelines:
         house.clock.advance(60)  # the first one is over
         await _delegate(alice, "another")
 
+    @promise("names.delegates")
+    async def test_the_name_of_a_delegate_whose_time_is_over_is_free(
+        self, house: Home, alice: Session
+    ) -> None:
+        first = await _delegate(alice, "writer", ttl_seconds=60)
+        with refused("conflict"):
+            await _delegate(alice, "writer")
+        house.clock.advance(61)
+        again = await _delegate(alice, "writer")
+        assert again["principal"]["name"] == first["principal"]["name"]
+        assert again["principal"]["id"] != first["principal"]["id"]
+        with refused("conflict"):
+            await _delegate(alice, "writer")
+        await alice.call("token.revoke", {"id": again["credential"]})
+        assert (await _delegate(alice, "writer"))["principal"]["id"] != again["principal"]["id"]
+
     async def test_a_delegate_s_whole_name_keeps_to_the_limit_which_is_named(
         self, alice: Session
     ) -> None:

@@ -70,7 +70,7 @@ def require_free(tx: ReadTx, name: str) -> None:
     Raises:
         ConflictError: it is taken.
     """
-    if store.by_name(tx, name) is not None:
+    if store.holder(tx, name) is not None:
         message = f"the name {quote(name)} is taken"
         raise ConflictError(message, hint="choose another name, or use the principal that has it")
 

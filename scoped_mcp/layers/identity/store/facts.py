@@ -84,6 +84,11 @@ _NAMED = (
     everything(Principal)
     .where(principals.c.name == bindparam("name"))
     .where(principals.c.state != PrincipalState.ARCHIVED.value)
+    .order_by(principals.c.id.desc())
+)
+_LAST_NAMED = _NAMED.limit(1)
+_NAMED = _NAMED.where(
+    principals.c.expires_at.is_(None) | (principals.c.expires_at > bindparam("now"))
 )
 _USED = (
     select(sessions.c.id, registered.c.entry)
@@ -242,9 +247,15 @@ def _works(tx: ReadTx, credential: Credential) -> bool:
 
 
 def by_name(tx: ReadTx, name: str) -> Principal | None:
-    """The principal of a name, archived ones aside."""
-    found = tx.entities(Principal, _NAMED, {"name": name})
-    return found[0] if found else None
+    """The principal of a name, archived ones aside; where it is free, who had it last."""
+    found = tx.entities(Principal, _LAST_NAMED, {"name": name})
+    return holder(tx, name) or (found[0] if found else None)
+
+
+def holder(tx: ReadTx, name: str) -> Principal | None:
+    """Who has a name now: a delegate that ended has it no more, for that is final."""
+    found = tx.entities(Principal, _NAMED, {"name": name, "now": stamp(tx.now)})
+    return next((one for one in found if not (one.delegate and ended(tx, one))), None)
 
 
 def enrolled(tx: ReadTx, principal: Principal) -> bool:
