@@ -86,8 +86,8 @@ _NAMED = (
     .where(principals.c.state != PrincipalState.ARCHIVED.value)
     .order_by(principals.c.id.desc())
 )
-_LAST_NAMED = _NAMED.limit(1)
-_NAMED = _NAMED.where(
+_LAST = _NAMED.limit(1)
+_HOLDER = _NAMED.where(
     principals.c.expires_at.is_(None) | (principals.c.expires_at > bindparam("now"))
 )
 _USED = (
@@ -248,13 +248,13 @@ def _works(tx: ReadTx, credential: Credential) -> bool:
 
 def by_name(tx: ReadTx, name: str) -> Principal | None:
     """The principal of a name, archived ones aside; where it is free, who had it last."""
-    found = tx.entities(Principal, _LAST_NAMED, {"name": name})
+    found = tx.entities(Principal, _LAST, {"name": name})
     return holder(tx, name) or (found[0] if found else None)
 
 
 def holder(tx: ReadTx, name: str) -> Principal | None:
     """Who has a name now: a delegate that ended has it no more, for that is final."""
-    found = tx.entities(Principal, _NAMED, {"name": name, "now": stamp(tx.now)})
+    found = tx.entities(Principal, _HOLDER, {"name": name, "now": stamp(tx.now)})
     return next((one for one in found if not (one.delegate and ended(tx, one))), None)
 
 
