@@ -22,6 +22,8 @@ class _Among(FunctionElement[bool]):
     inherit_cache = True
     name = "among"
     type = Boolean()
+    kind = "::bigint"
+    """What PostgreSQL is told that the members of the list are, where that is no text."""
 
     def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 - SQLAlchemy's
         """A condition as it stands: written `(…) = 1`, as SQLite has it, no index would be seen."""
@@ -38,7 +40,8 @@ def _sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # n
 def _postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
     # An array, or the planner takes the list for a table of unknown size and reads all of ours.
     column, numbers = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} = ANY (ARRAY(SELECT json_array_elements_text({numbers}::json)::bigint)))"
+    each = f"json_array_elements_text({numbers}::json){element.kind}"
+    return f"({column} = ANY (ARRAY(SELECT {each})))"
 
 
 def among(column: ColumnElement[Any], name: str = "keys") -> ColumnElement[bool]:
@@ -55,12 +58,7 @@ class _AmongNames(_Among):
     """Whether the first clause is one of the words in the JSON list that is the second."""
 
     inherit_cache = True
-
-
-@compiles(_AmongNames, "postgresql")
-def _postgresql_names(element: _AmongNames, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
-    column, words = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} = ANY (ARRAY(SELECT json_array_elements_text({words}::json))))"
+    kind = ""
 
 
 def among_names(column: ColumnElement[Any], name: str = "names") -> ColumnElement[bool]:

@@ -248,8 +248,11 @@ def _works(tx: ReadTx, credential: Credential) -> bool:
 
 def by_name(tx: ReadTx, name: str) -> Principal | None:
     """The principal of a name, archived ones aside; where it is free, who had it last."""
+    now = holder(tx, name)
+    if now is not None:
+        return now
     found = tx.entities(Principal, _LAST, {"name": name})
-    return holder(tx, name) or (found[0] if found else None)
+    return found[0] if found else None
 
 
 def holder(tx: ReadTx, name: str) -> Principal | None:
