@@ -19,19 +19,20 @@ from tests.bench.seed import seed
 
 ROOT = Path(__file__).parents[2]
 # Not those that start servers or take minutes, nor pyscoped, which its benchmark installs.
-HERE = ("writes",)
+HERE = ("writes", "lists")
 
 
 @pytest.mark.slow
 def test_quick_benchmarks_run_and_say_what_they_found(tmp_path: Path) -> None:
     told = tmp_path / "bench.json"
     run = [sys.executable, "-m", "tests.bench", "--quick", "--json", str(told)]
-    run += ["--rounds", "1", "--creates", "64", *HERE]
+    run += ["--rounds", "1", "--creates", "64", "--objects", "2000", *HERE]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(told.read_text())["findings"]
     names = " ".join(one["name"] for one in found)
-    assert "durable creates" in names
+    for what in ("durable creates", "object_list", "object_get", "member of 200 scopes"):
+        assert what in names
     assert all(one["aim"] and one["value"] is not None for one in found)
 
 

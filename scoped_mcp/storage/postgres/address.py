@@ -16,7 +16,6 @@ from scoped_mcp.kernel.text import quote
 from scoped_mcp.storage.urls import joined, without
 
 SCHEMA = "scoped"
-SCHEMES = frozenset({"postgresql", "postgres"})
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SESSION = {
     "statement_timeout": "60s",
