@@ -31,7 +31,7 @@ expired        each room  whether any right ran out between two moments (ruling 
 permits        rules      the rules, once access is enough (default: what access allows)
 guards         extensions may refuse a command (contracts, quotas, rate limits)
 entity_guards  extensions may refuse a resulting state, whatever made it (ruling 13)
-followers      extensions derived tables in the same transaction; cannot refuse (ruling 14)
+followers      each room  derived tables and memos of this transaction; cannot refuse (ruling 14)
 lens           policies   redaction of a view, pure
 """
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from scoped_mcp.spine.entity import Entity
     from scoped_mcp.spine.tx import ReadTx
 
 
@@ -157,6 +158,11 @@ def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
             ids.insert(0, thing.owner)
         found.append(tuple(one for one in ids if tx.sees(one)))
     return found
+
+
+def _born(tx: ReadTx, after: Entity, before: Entity | None) -> None:
+    if before is None and isinstance(after, Object):
+        facts.shown_nowhere(tx, tx.known_key(after.id))
 
 
 def _within(tx: ReadTx, place: str) -> ColumnElement[bool]:
@@ -315,4 +321,5 @@ ports.keys["homes"] = _homes
 ports.sights = _sights
 ports.shown_in = _shown_in
 ports.within = _within
+ports.followers.append(_born)
 ports.expired.append(_ran_out)

@@ -283,6 +283,12 @@ def projections_of(tx: ReadTx, keys: Sequence[int]) -> dict[int, list[Shown]]:
     return {key: known[key] for key in keys}
 
 
+def shown_nowhere(tx: ReadTx, key: int) -> None:
+    """Know it of a new object: whoever made it is answered without a look at its projections."""
+    known: dict[int, list[Shown]] = tx.memo("shown", lambda: {})
+    known[key] = []
+
+
 def ends(tx: ReadTx, scope: str, principals: Sequence[int]) -> list[datetime | None]:
     """When the places end by which principals administer a scope; None for never."""
     values = {"scope": tx.key(scope), "keys": numbered(principals), "now": stamp(tx.now)}
