@@ -20,8 +20,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import ForeignKeyConstraint, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import ForeignKeyConstraint
 
 from scoped_mcp.storage import driver
 from scoped_mcp.storage.connection import Conn, SQLiteConn
@@ -113,15 +112,7 @@ class SQLite:
 
     @contextlib.contextmanager
     def conn(self, raw: Any) -> Iterator[Conn]:
-        engine = create_engine(
-            "sqlite://",
-            module=driver.dbapi,
-            creator=lambda: raw,
-            poolclass=StaticPool,
-            isolation_level="AUTOCOMMIT",
-        )
-        with engine.connect() as connection:
-            yield SQLiteConn(connection)
+        yield SQLiteConn(raw)
 
 
 class PostgreSQL:

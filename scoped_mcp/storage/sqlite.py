@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import aiosqlite
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InternalError, ScopedError
 from scoped_mcp.storage import driver
@@ -35,13 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
-
     from scoped_mcp.storage.connection import Conn
 
 T = TypeVar("T")
-QUIET = "scoped_mcp"
-logging.getLogger(f"sqlalchemy.engine.Engine.{QUIET}").setLevel(logging.WARNING)  # or rows show
 BATCH = 64
 READERS = 2
 STOP_SECONDS = 5.0  # for a thread that could not open its connection
@@ -77,7 +69,7 @@ class _NotBegunError(Exception):
         self.cause = cause
 
 
-_TROUBLE = (_LostError, DBAPIError, driver.dbapi.Error)
+_TROUBLE = (_LostError, driver.dbapi.Error)
 
 
 class _Thread(aiosqlite.Connection):
@@ -89,11 +81,7 @@ class _Thread(aiosqlite.Connection):
 
 
 class _Link:
-    """One connection on its thread, seen by SQLAlchemy.
-
-    The SQLAlchemy connection is kept for as long as the raw one: left to the garbage collector it
-    would reset the shared raw connection from another thread.
-    """
+    """One connection on its thread."""
 
     def __init__(self, path: Path, *, reader: bool) -> None:
         self._thread = _Thread(lambda: driver.connect(path, reader=reader), 64)
@@ -101,8 +89,6 @@ class _Link:
         self._reader = reader
         self.patience = driver.Patience()
         self.raw: driver.Raw | None = None
-        self.connection: Connection | None = None
-        self._engine: Engine | None = None
 
     async def open(self) -> None:
         try:
@@ -115,16 +101,6 @@ class _Link:
     def _attach(self) -> None:
         raw = self._thread._conn  # noqa: SLF001 - aiosqlite has no public name
         self.raw = raw
-        self._engine = create_engine(
-            "sqlite://",
-            module=driver.dbapi,
-            creator=lambda: raw,
-            poolclass=StaticPool,
-            isolation_level="AUTOCOMMIT",
-            logging_name=QUIET,
-            hide_parameters=True,  # errors may be printed, and parameters are what people stored
-        )
-        self.connection = self._engine.connect()
         if not self._reader:
             raw.execute("PRAGMA busy_timeout = 0")  # see `_take_turn`
         self.patience.guard(raw)
@@ -134,9 +110,6 @@ class _Link:
         return await self._thread.run(work)
 
     async def close(self) -> None:
-        connection = self.connection
-        if connection is not None:
-            await self.run(connection.detach)
         await self._thread.close()
 
 
@@ -290,7 +263,7 @@ class SQLiteDatabase:
         except (ScopedError, *_TROUBLE) as error:  # busy, another schema or file
             self._abandon()
             raise _NotBegunError(error) from error
-        conn = SQLiteConn(self._connection(self._writer), self._writer.patience)
+        conn = SQLiteConn(raw, self._writer.patience)
         results = [self._one(conn, work) for work in batch]
         raw.execute("COMMIT")
         self._watch.settle()
@@ -353,18 +326,14 @@ class SQLiteDatabase:
         raw.execute("BEGIN")
         try:
             require_current(raw)
-            return work(SQLiteConn(self._connection(link), link.patience))
-        except (DBAPIError, driver.dbapi.Error) as error:
+            return work(SQLiteConn(raw, link.patience))
+        except driver.dbapi.Error as error:
             raise driver.translate(error) from error
         except StopIteration as error:  # a future refuses it, and its caller would hang
             raise RuntimeError(_STOPPED) from error
         finally:
             if raw.in_transaction:
                 raw.execute("ROLLBACK")
-
-    @staticmethod
-    def _connection(link: _Link) -> Connection:
-        return cast("Connection", link.connection)
 
 
 def _raw(link: _Link) -> driver.Raw:

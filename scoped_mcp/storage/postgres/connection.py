@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 from psycopg.generators import send
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import ARRAY, String, Text, bindparam, func, insert, select
-from sqlalchemy.util import LRUCache
 
-from scoped_mcp.storage.connection import NOTHING, Plan
+from scoped_mcp.storage.plans import NOTHING, Plans
 from scoped_mcp.storage.postgres.dialect import DIALECT
-from scoped_mcp.storage.walls import VERSIONS_OF, WALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,15 +25,12 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
     from scoped_mcp.storage.connection import KeysOf
+    from scoped_mcp.storage.plans import Plan
 
 Raw = "Connection[tuple[Any, ...]]"
 _SETTING = "set_config(%s, %s, true)"
 _NUMBER = "SELECT nextval('entry_numbers')"
-
-
-_compiled: dict[object, Any] = {}
-_shapes: WeakKeyDictionary[Any, Plan] = WeakKeyDictionary()
-_plans: WeakKeyDictionary[Any, dict[tuple[str, ...], Plan]] = WeakKeyDictionary()
+_PLANS = Plans(DIALECT)
 
 
 def settle(raw: Connection[Any]) -> None:
@@ -155,19 +149,10 @@ class PostgresConn:
         self._pipeline.sync()
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Cursor[Any]]:  # noqa: ANN401 - any statement
-        plans = _plans.get(statement)
-        if plans is None:
-            _plans[statement] = {}
-            plan, spelt, parameters = _at_first_sight(statement, values)
-            self._at_walls(plan)
-            return plan, self._raw.execute(spelt, parameters)
-        names = tuple(values)
-        if names not in plans:
-            plans[names] = _compile(statement, names)
-        plan = plans[names]
-        sql: Any = plan.sql  # psycopg takes only what is spelt in the code; the compiler spelt this
+        plan, sql, parameters = _PLANS.ready(statement, values)
         self._at_walls(plan)
-        return plan, self._raw.execute(sql, plan.parameters(values))
+        spelt: Any = sql  # psycopg takes only what is spelt in the code; the compiler spelt this
+        return plan, self._raw.execute(spelt, parameters)
 
     def _at_walls(self, plan: Plan) -> None:
         if not plan.asks <= self._told:
@@ -198,43 +183,3 @@ class PostgresConn:
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """A type of which there are arrays: text with an order of its own is none."""
     return String() if isinstance(kind, Text) else kind
-
-
-def _compile(statement: Any, names: tuple[str, ...]) -> Plan:  # noqa: ANN401 - any statement
-    keys = list(names) if getattr(statement, "is_insert", False) else None
-    plan = Plan.of(statement, DIALECT, keys)
-    if plan is None:
-        message = "a list that differs from call to call is for `storage.among`"
-        raise TypeError(message)
-    return plan
-
-
-def _at_first_sight(
-    statement: Any,  # noqa: ANN401 - any statement
-    values: Mapping[str, Any],
-) -> tuple[Plan, Any, list[Any]]:
-    """As SQLAlchemy's own connections do: compiled once for all statements of the same shape.
-
-    A query that is built anew for every call — a list's, with its filters — is seen but once.
-    INVARIANT: statements that look past walls are no shape of those that meet them.
-    """
-    options = statement.get_execution_options()
-    cache = _compiled.setdefault((options.get(WALLS), options.get(VERSIONS_OF)), LRUCache(500))
-    compiled, extracted, collected, _ = statement._compile_w_cache(  # noqa: SLF001 - see above
-        DIALECT, compiled_cache=cache, column_keys=sorted(values)
-    )
-    known = compiled.construct_params(
-        values, extracted_parameters=extracted, escape_names=False, _collected_params=collected
-    )
-    spelt = compiled._process_parameters_for_postcompile(known)  # noqa: SLF001 - see above
-    plan = _shapes.get(compiled)
-    if plan is None:
-        plan = _shapes[compiled] = Plan(
-            spelt.statement,
-            (),
-            NOTHING,
-            returns=bool(getattr(compiled, "effective_returning", None)),
-            asks=compiled.asks,
-        )
-    parameters = [spelt.parameters[name] for name in spelt.positiontup or ()]
-    return plan, spelt.statement, parameters

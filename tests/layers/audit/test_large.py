@@ -10,8 +10,6 @@ import asyncio
 import tracemalloc
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.layers.audit.store import verify
 from scoped_mcp.storage import driver
@@ -46,12 +44,8 @@ def cost(house: Home) -> tuple[float, int]:
         return 0
 
     raw.set_progress_handler(tick, EVERY)
-    engine = create_engine(
-        "sqlite://", module=driver.dbapi, creator=lambda: raw, poolclass=StaticPool
-    )
     tracemalloc.start()
-    with engine.connect() as connection:
-        counted, finding = verify(SQLiteConn(connection))
+    counted, finding = verify(SQLiteConn(raw))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     raw.close()

@@ -12,8 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
 
 from scoped_mcp import Scoped, Session
 from scoped_mcp.kernel import canonical
@@ -219,21 +217,16 @@ async def test_verification_names_an_epoch_that_goes_on_from_another_head(house:
     with closing(driver.dbapi.connect(str(copied), isolation_level=None)) as raw:
         for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
             raw.execute(f'DROP TRIGGER "{name}"')
-        engine = create_engine(
-            "sqlite://", module=driver.dbapi, creator=lambda: raw, poolclass=StaticPool
-        )
         seq = begun.seq + 1
         (body,) = raw.execute("SELECT body FROM entries WHERE seq = ?", (seq,)).fetchone()
         entry: Any = canonical.decode(body)
-        with engine.connect() as connection:
-            for asked in ({"seq": seq - 2}, {"head": "0" * 64}, {}):
-                forged = canonical.encode({**entry, "asked": entry["asked"] | asked})
-                hashed = canonical.digest(b"", forged)
-                raw.execute(
-                    "UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (forged, hashed, seq)
-                )
-                raw.execute("UPDATE chain_heads SET hash = ?", (hashed,))
-                found = verify(SQLiteConn(connection))[1]
-                named = None if found is None else (found.problem, found.public_id)
-                assert named == (("edited", entry["id"]) if asked else None)
-        engine.dispose()
+        for asked in ({"seq": seq - 2}, {"head": "0" * 64}, {}):
+            forged = canonical.encode({**entry, "asked": entry["asked"] | asked})
+            hashed = canonical.digest(b"", forged)
+            raw.execute(
+                "UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (forged, hashed, seq)
+            )
+            raw.execute("UPDATE chain_heads SET hash = ?", (hashed,))
+            found = verify(SQLiteConn(raw))[1]
+            named = None if found is None else (found.problem, found.public_id)
+            assert named == (("edited", entry["id"]) if asked else None)
