@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, union
+from sqlalchemy import column, select, union
 
 from scoped_mcp.spine.entity import bound
 from scoped_mcp.storage.path import version_contents
+from scoped_mcp.storage.types import Key
 from scoped_mcp.storage.walls import past_walls
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Select
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, FromClause, Select
 
     from scoped_mcp.spine.entity import Entity
 
@@ -40,12 +43,27 @@ class Query:
         if len(self.ways) == 1:
             found = everything(self.kind).where(*self.ways, *self.conditions)
             return found.order_by(key.desc()).limit(limit)
-        each = [
-            select(key).where(way, *self.conditions).order_by(key.desc()).limit(limit).subquery()
-            for way in self.ways
-        ]
-        newest = select(union(*(select(one.c.id) for one in each)).subquery())
+        newest = newest_ids(key, self.ways, self.conditions, limit)
         return everything(self.kind).where(key.in_(newest)).order_by(key.desc()).limit(limit)
+
+
+def newest_ids(
+    key: ColumnElement[int],
+    ways: Sequence[ColumnElement[bool]],
+    conditions: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> Select[Any]:
+    """The newest of what is seen in each way: the newest of all are among them."""
+    each = [
+        select(key).where(way, *conditions).order_by(key.desc()).limit(limit).subquery()
+        for way in ways
+    ]
+    return _ids(union(*map(_ids, each)).subquery())
+
+
+def _ids(found: FromClause) -> Select[Any]:
+    """The ids in a subquery, by their name: its columns need not be worked out."""
+    return select(column("id", Key)).select_from(found)
 
 
 def everything(kind: type[Entity]) -> Select[Any, Any]:

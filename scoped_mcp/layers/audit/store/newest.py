@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, func, select, union  # noqa: TID251 - filtered by `visible`
+from sqlalchemy import ColumnElement, func, select  # noqa: TID251 - filtered by `visible`
 
 from scoped_mcp.layers import identity
 from scoped_mcp.layers.audit.store.entries import (
@@ -19,6 +19,7 @@ from scoped_mcp.layers.audit.store.entries import (
     sees_all,
     visible,
 )
+from scoped_mcp.spine.query import newest_ids
 from scoped_mcp.storage.among import one_of
 from scoped_mcp.storage.path import entries, registry
 from scoped_mcp.storage.walls import past_walls
@@ -44,18 +45,10 @@ def newest(tx: ReadTx, cmd: ListEntries, before: int | None, limit: int) -> Sequ
         ways = _seen(tx, where, limit)
     query = past_walls(select(entries), but=[entries.name])
     if len(ways) > 1:
-        query = query.where(entries.c.id.in_(_each(ways, where, limit)))
+        query = query.where(entries.c.id.in_(newest_ids(entries.c.id, ways, where, limit)))
     else:
         query = query.where(*ways, *where)
     return tx.rows(query.order_by(entries.c.id.desc()).limit(limit))
-
-
-def _each(ways: Conditions, where: Conditions, limit: int) -> Any:  # noqa: ANN401 - a Select
-    key = entries.c.id
-    each = [
-        select(key).where(way, *where).order_by(key.desc()).limit(limit).subquery() for way in ways
-    ]
-    return select(union(*(select(one.c.id) for one in each)).subquery())
 
 
 def _asked_for(tx: ReadTx, cmd: ListEntries) -> Conditions:
