@@ -39,7 +39,7 @@ WEEK = 7 * 86_400
 settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.register_profile("fewer", settings.get_profile("house"), max_examples=25)
+settings.register_profile("one", settings.get_profile("house"), max_examples=1)
 settings.load_profile(os.environ.get("SCOPED_MCP_TEST_EXAMPLES", "house"))
 
 

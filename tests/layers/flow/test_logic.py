@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scoped_mcp.layers.flow import logic
@@ -33,7 +34,8 @@ class TestMoves:
         assert logic.may_move(S.APPLIED, S.REVERTED)
         assert logic.may_move(S.REVERTED, S.APPLIED)
 
-    @given(STATES, st.integers(-5, 5), st.booleans())
+    @pytest.mark.parametrize(("seconds", "moved"), [*product((-5, -1, 0, 1, 5), (False, True))])
+    @pytest.mark.parametrize("state", list(S))
     def test_only_what_is_pending_runs_out_to_the_second(
         self, state: S, seconds: int, moved: bool
     ) -> None:
@@ -45,7 +47,9 @@ class TestMoves:
         else:
             assert now is (S.STALE if moved else S.PENDING)
 
-    @given(st.booleans(), st.booleans(), st.booleans(), st.integers(0, 10))
+    @pytest.mark.parametrize(
+        ("moved", "conflicted", "fails", "needed"), [*product(*[(False, True)] * 3, (0, 1, 10))]
+    )
     def test_what_cannot_land_is_answered_at_once(
         self, moved: bool, conflicted: bool, fails: bool, needed: int
     ) -> None:
@@ -102,6 +106,7 @@ class TestReviewing:
         assert problem(ANN, BOT, agents_own=True) is None
 
     @given(st.lists(st.sampled_from([ANN, BEN, BOT, SUB, OTHER, LONE]), max_size=6))
+    @example([BOT, SUB, BEN])
     def test_approvals_of_one_side_count_once(self, reviewers: list[Party]) -> None:
         sides = {"bot" if one in (BOT, SUB) else one.principal for one in reviewers}
         assert logic.parties(reviewers) == len(sides)
@@ -249,6 +254,9 @@ def test_a_source_is_told_by_its_id(source: str | None, kind: SourceKind) -> Non
 
 class TestStages:
     @given(st.integers(1, 6), st.integers(-1, 5), st.integers(0, 5))
+    @example(3, -1, 1)
+    @example(3, 0, 1)
+    @example(3, 1, 0)
     def test_one_step_on_or_any_way_back(self, count: int, here: int, there: int) -> None:
         order = [f"stg_{n}" for n in range(count)]
         if here >= count or there >= count:

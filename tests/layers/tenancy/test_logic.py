@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scoped_mcp.layers.tenancy import logic
@@ -62,6 +62,7 @@ def _above(key: int, nodes: Mapping[int, Node]) -> set[int]:
 class TestStates:
     @promise("taking.works")
     @given(trees())
+    @example({1: Node(1, None, ScopeState.FROZEN), 2: Node(2, 1, ScopeState.ACTIVE)})
     def test_what_is_above_counts_and_archived_outweighs_frozen(
         self, nodes: dict[int, Node]
     ) -> None:
@@ -205,6 +206,10 @@ class TestScopeAccess:
 class TestSights:
     @promise("share.levels")
     @given(shows(), places())
+    @example(
+        [Shown(1, "read", None, 3), Shown(1, "write", 2, None), Shown(1, "admin", None, None)],
+        ({1: Node(1, None, ScopeState.ACTIVE)}, {1: Role.VIEWER}),
+    )
     def test_a_share_reaches_those_who_stand_there_at_most_at_its_level(
         self, shown: list[Shown], given_places: tuple[dict[int, Node], dict[int, Role]]
     ) -> None:
