@@ -36,7 +36,6 @@ def state_table(name: str, *items: SchemaItem) -> Table:
             deferrable=True,
             initially="DEFERRED",
         ),
-        Index(f"ix_{name}_version", *STATE_COLUMNS),
         sqlite_strict=True,
     )
 

@@ -24,7 +24,6 @@ registry = Table(
         nullable=False,
     ),
     Index("ix_registry_entry", "entry"),
-    Index("ix_registry_kind", "kind", "id"),
     sqlite_strict=True,
 )
 """Nothing exists without a row here. Immutable: what changes stands in state tables."""

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
 from scoped_mcp.kernel.text import quote
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision that this code reads and writes."""
 up, down = command.upgrade, command.downgrade
 
