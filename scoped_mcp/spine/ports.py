@@ -12,7 +12,8 @@ isolation      environments  the isolation scope of an environment
 fork           environments  the fork that an update of an import becomes
 inside         environments  what the caller's place inside an isolation scope is worth
 place          environments  the same of another principal, by its own places
-insides        environments  the isolation scopes that are open to the caller, as a query
+insides        environments  a filter for the isolation scopes that are open to the caller
+homes          environments  the keys of those scopes, all or some
 owned          environments  those of them that the caller owns
 imported       environments  the version at which an object is imported where the caller is pinned
 imports        environments  a filter for what is imported there
@@ -109,8 +110,9 @@ class Ports:
     fork: Callable[[WriteTx, Any, int | None], Any] | None = None
     inside: Callable[[ReadTx, str], Access] | None = None
     place: Callable[[ReadTx, str, str], Access] | None = None
-    insides: Callable[[ReadTx], Select[Any]] | None = None
-    owned: Callable[[ReadTx], Select[Any]] | None = None
+    insides: Callable[[ReadTx, ColumnElement[Any]], ColumnElement[bool]] | None = None
+    homes: Callable[..., list[int]] | None = None
+    owned: Callable[[ReadTx], list[int]] | None = None
     imported: Callable[[ReadTx, str], int | None] | None = None
     imports: Callable[[ReadTx], Select[Any]] | None = None
     conceals: Callable[[ReadTx, str], bool] | None = None

@@ -194,7 +194,7 @@ def _unless_pinned(keys: Callable[[ReadTx], Iterable[int]]) -> Callable[[ReadTx]
 
 
 def _audited(tx: ReadTx) -> set[int]:
-    return {*tenancy.audited(tx), *(row.scope for row in tx.rows(cast("Any", ports.owned)(tx)))}
+    return {*tenancy.audited(tx), *cast("Any", ports.owned)(tx)}
 
 
 def _session(tx: ReadTx) -> tuple[int, ...]:

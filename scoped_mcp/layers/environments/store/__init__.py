@@ -1,6 +1,6 @@
 """Queries of environments: facts in `facts.py`, the decisions over them in `access.py`."""
 
-from scoped_mcp.layers.environments.store.access import gather, place, place_of, works_in
+from scoped_mcp.layers.environments.store.access import gather, place, place_of
 from scoped_mcp.layers.environments.store.facts import (
     count,
     hold,
@@ -22,6 +22,7 @@ from scoped_mcp.layers.environments.store.facts import (
     until_used,
     use,
 )
+from scoped_mcp.layers.environments.store.seats import works_in
 from scoped_mcp.layers.environments.store.walls import shown
 
 __all__ = [

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select  # noqa: TID251 - filters are made here
+from sqlalchemy import ColumnElement, and_, or_, select  # noqa: TID251 - filters are made here
 
-from scoped_mcp.kernel.clock import stamp
 from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.layers.environments import logic
 from scoped_mcp.layers.environments.model import (
@@ -18,6 +17,8 @@ from scoped_mcp.layers.environments.model import (
     TemplateState,
 )
 from scoped_mcp.layers.environments.store import facts
+from scoped_mcp.layers.environments.store.homes import homes, insides, owned
+from scoped_mcp.layers.environments.store.seats import mine, sides, works_in
 from scoped_mcp.layers.environments.tables import environments, imports, snapshots, templates
 from scoped_mcp.layers.objects import Object, objects, sights
 from scoped_mcp.layers.tenancy import Membership, Scope, ScopeKind, memberships, scopes
@@ -26,7 +27,6 @@ from scoped_mcp.spine.entity import kind_of
 from scoped_mcp.spine.gather import gather as gather_named
 from scoped_mcp.spine.ports import decides, filters, pins, ports, seen
 from scoped_mcp.storage.among import one_of
-from scoped_mcp.storage.path import last_seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +48,8 @@ def place_of(tx: ReadTx, one: Environment, principal: str) -> Access:
     if identity.heir(tx, principal) != principal:
         return Access.NONE  # who ended is nowhere
     key = tx.key(one.scope)
-    sides = _sides(tx, principal)
-    roles = [role for scope, role in tenancy.places_inside(tx, sides, key or 0) if scope == key]
+    found = tenancy.places_inside(tx, sides(tx, principal), key or 0)
+    roles = [role for scope, role in found if scope == key]
     return logic.place(roles, owner=identity.heir(tx, one.owner) == principal)
 
 
@@ -67,30 +67,6 @@ def _place(tx: ReadTx, one: Environment, credential: str | None) -> Access:
         owner=own is Access.OWNER,
         works_here=works_in(tx, link) == one.id,
     )
-
-
-def works_in(tx: ReadTx, link: identity.Credential) -> str | None:
-    """Where a delegate is editor: where it is pinned, or where its delegator works (ruling 5).
-
-    That is the next above with another holder: a delegate may have issued itself this one.
-    """
-    if link.environment is not None:
-        return link.environment
-    above = link
-    while above.principal == link.principal:
-        if above.parent is None:
-            return None
-        above = tx.get_known(identity.Credential, above.parent)
-    return identity.current(tx, above.id)
-
-
-def _sides(tx: ReadTx, principal: str) -> list[int]:
-    teams = sorted(identity.teams(tx, principal))
-    return [tx.known_key(one) for one in (principal, *teams)]
-
-
-def _mine(tx: ReadTx, principal: str) -> tuple[int, ...]:
-    return (tx.known_key(principal), *identity.heirs_of(tx, principal))
 
 
 def gather_insides(tx: ReadTx, scopes: Sequence[str]) -> None:
@@ -115,7 +91,7 @@ def gather(tx: ReadTx, page: Sequence[Environment]) -> None:
 def _gather_seats(tx: ReadTx, page: Sequence[Environment]) -> None:
     keys = [tx.known_key(one.scope) for one in page]
     for principal in (tx.caller.principal, *tx.caller.delegators):
-        tenancy.gather_seats(tx, _sides(tx, principal), keys)
+        tenancy.gather_seats(tx, sides(tx, principal), keys)
 
 
 def inside(tx: ReadTx, scope: str) -> Access:
@@ -134,39 +110,6 @@ def _unpinned(tx: ReadTx, one: Environment) -> bool:
     return tx.caller.environment in {None, one.id}
 
 
-def insides(tx: ReadTx) -> Select[Any]:
-    """The isolation scopes that are open to the caller: `inside` as a query."""
-    found = (
-        select(environments.c.scope)
-        .join_from(environments, last_seen, last_seen.c.id == environments.c.id)
-        .where(facts.THERE)
-        .where(last_seen.c.until > stamp(tx.now))
-        .where(_placed(tx, tx.caller.credential))
-    )
-    if tx.caller.environment is None:
-        return found
-    return found.where(environments.c.id == tx.key(tx.caller.environment))
-
-
-def owned(tx: ReadTx) -> Select[Any]:
-    """The open ones that the caller owns: it reads their trail."""
-    return insides(tx).where(one_of(environments.c.owner, _mine(tx, tx.caller.principal)))
-
-
-def _placed(tx: ReadTx, credential: str | None) -> ColumnElement[bool]:
-    """`_place` as a filter over environments."""
-    if credential is None:
-        return environments.c.id.is_(None)
-    link = tx.get_known(identity.Credential, credential)
-    owned = one_of(environments.c.owner, _mine(tx, link.principal))
-    seated = tenancy.seats_inside(_sides(tx, link.principal))
-    own = or_(owned, environments.c.scope.in_(seated))
-    if not tx.get_known(identity.Principal, link.principal).delegate:
-        return own
-    works = tx.key(works_in(tx, link) or "")
-    return or_(owned, and_(or_(own, environments.c.id == works), _placed(tx, link.parent)))
-
-
 @decides(Environment)
 def environment(tx: ReadTx, one: Environment) -> Access:
     """Its owner always sees it; who else is inside while it is open."""
@@ -177,8 +120,8 @@ def environment(tx: ReadTx, one: Environment) -> Access:
 @filters(Environment)
 def environments_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    owned = one_of(environments.c.owner, _mine(tx, tx.caller.principal))
-    return or_(owned, environments.c.scope.in_(insides(tx)))
+    owned = one_of(environments.c.owner, mine(tx, tx.caller.principal))
+    return or_(owned, insides(tx, environments.c.scope))
 
 
 @decides(Import)
@@ -224,7 +167,7 @@ def template_access(tx: ReadTx, one: Template) -> Access:
 @filters(Template)
 def templates_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
-    owned = one_of(templates.c.owner, _mine(tx, tx.caller.principal))
+    owned = one_of(templates.c.owner, mine(tx, tx.caller.principal))
     places = select(scopes.c.id).where(seen(tx, Scope))
     shown = and_(templates.c.state == TemplateState.ACTIVE.value, templates.c.scope.in_(places))
     administered = one_of(templates.c.scope, tenancy.administered(tx))
@@ -333,6 +276,7 @@ def _isolation(tx: ReadTx, environment: str) -> ScopeId:
 ports.inside = inside
 ports.place = _place_inside
 ports.insides = insides
+ports.homes = homes
 ports.gather_insides = gather_insides
 ports.owned = owned
 ports.imported = _imported
@@ -340,6 +284,7 @@ ports.environment = _environment
 ports.isolation = _isolation
 ports.conceals = conceals
 ports.expired.append(_ran_out)
+ports.keys["homes"] = homes
 ports.keys["administers"] = tenancy.administered
 ports.keys["sees"] = lambda tx: [
     row.id for row in tx.rows(select(scopes.c.id).where(seen(tx, Scope)))

@@ -126,23 +126,10 @@ def objects_seen(tx: ReadTx) -> tuple[ColumnElement[bool], ...]:
 
 def _inside(tx: ReadTx) -> list[ColumnElement[bool]]:
     """What lives in environments: each a way of its own, where they are few."""
-    homes = _few_homes(tx)
-    if len(homes) > FEW:
-        return [objects.c.home.in_(cast("Any", ports.insides)(tx))]
-    return [objects.c.home == home for home in homes]
-
-
-def _few_homes(tx: ReadTx) -> list[int]:
-    """The isolation scopes that are open to the caller; of many, only some."""
-    insides = cast("Any", ports.insides)(tx)
-    return tx.memo("homes", lambda: [row.scope for row in tx.rows(insides.limit(FEW + 1))])
-
-
-def _homes(tx: ReadTx) -> list[int]:
-    few = _few_homes(tx)
-    if len(few) <= FEW:
-        return few
-    return [row.scope for row in tx.rows(cast("Any", ports.insides)(tx))]
+    few = cast("Any", ports.homes)(tx, FEW + 1)
+    if len(few) > FEW:
+        return [cast("Any", ports.insides)(tx, objects.c.home)]
+    return [objects.c.home == home for home in few]
 
 
 def _shown_in(tx: ReadTx, things: Sequence[Object]) -> list[tuple[str, ...]]:
@@ -206,7 +193,7 @@ def scopes_seen(tx: ReadTx) -> ColumnElement[bool]:
     above = facts.nodes_of(tx, offered)
     offered = {k for k in offered if logic.state_of(k, above) is not ScopeState.ARCHIVED}
     seen = one_of(scopes.c.id, sorted(inside | administered | where.above | offered))
-    return or_(seen, scopes.c.id.in_(cast("Any", ports.insides)(tx)))
+    return or_(seen, cast("Any", ports.insides)(tx, scopes.c.id))
 
 
 def _places(tx: ReadTx) -> tuple[set[int], frozenset[int]]:
@@ -244,7 +231,7 @@ def memberships_seen(tx: ReadTx) -> ColumnElement[bool]:
     """The same as a filter."""
     inside, administered = _places(tx)
     seen = one_of(memberships.c.scope, sorted(inside | administered))
-    within = memberships.c.scope.in_(cast("Any", ports.insides)(tx))
+    within = cast("Any", ports.insides)(tx, memberships.c.scope)
     return or_(memberships.c.principal == tx.caller.key, seen, within)
 
 
@@ -317,7 +304,6 @@ def _ran_out(tx: ReadTx, since: datetime, until: datetime) -> bool:
 ports.keys["me"] = lambda tx: (tx.caller.key,)
 ports.keys["mine"] = lambda tx: (tx.caller.key, *identity.heirs_of(tx, tx.caller.principal))
 ports.keys["reads"] = _reads
-ports.keys["homes"] = _homes
 ports.sights = _sights
 ports.shown_in = _shown_in
 ports.within = _within

@@ -22,7 +22,7 @@ from scoped_mcp.layers.tenancy.model import (
 from scoped_mcp.layers.tenancy.tables import memberships, projections, scopes
 from scoped_mcp.spine import entity
 from scoped_mcp.spine.query import everything
-from scoped_mcp.storage.among import among, one_of
+from scoped_mcp.storage.among import among
 from scoped_mcp.storage.among import keys as numbered
 from scoped_mcp.storage.path import registry
 from scoped_mcp.storage.walls import past_walls
@@ -213,14 +213,17 @@ def _seats(tx: ReadTx, principals: Sequence[int], scopes: Sequence[int]) -> list
     return [(row.scope, Role(row.role)) for row in tx.rows(_SEATS, values)]
 
 
-def seats_inside(principals: Sequence[int]) -> Select[Any]:
+def seats_inside(name: str) -> Select[Any]:
     """The environments' scopes in which principals have a place as guests, as a query.
 
     As owners they have one in all that they ever made: of those, whose they are says enough.
+
+    Args:
+        name: Of the parameter that holds their keys.
     """
     return (
         select(memberships.c.scope)
-        .where(one_of(memberships.c.principal, principals))
+        .where(among(memberships.c.principal, name))
         .where(memberships.c.inside == 1)
         .where(memberships.c.state == Place.ACTIVE.value)
         .where(memberships.c.role.in_([role.value for role in Role if role is not Role.OWNER]))
