@@ -122,7 +122,9 @@ class SQLiteConn:
     def insert_all(self, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many rows that name the same columns."""
         ready = [_PLANS.ready(statement, row) for row in rows]
-        self._raw.executemany(ready[0].sql, [one.parameters for one in ready])
+        (sql,) = {one.sql for one in ready}  # or values would go where others' names are
+        self._begin()
+        self._raw.executemany(sql, [one.parameters for one in ready])
 
     def update(self, statement: Any, values: Mapping[str, Any]) -> int:  # noqa: ANN401 - or Delete
         """Change rows; how many."""
@@ -134,10 +136,13 @@ class SQLiteConn:
         self._run(statement, values)
 
     def _run(self, statement: Any, values: Mapping[str, Any]) -> tuple[Plan, Any]:  # noqa: ANN401 - any statement
+        plan, sql, parameters = _PLANS.ready(statement, values)
+        self._begin()
+        return plan, self._raw.execute(sql, parameters)
+
+    def _begin(self) -> None:
         if self._patience is not None:
             self._patience.begin()
-        plan, sql, parameters = _PLANS.ready(statement, values)
-        return plan, self._raw.execute(sql, parameters)
 
     def numbers(self, last: int) -> Iterator[int]:
         """Nobody else takes any."""

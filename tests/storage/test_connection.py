@@ -132,3 +132,25 @@ def test_a_missing_value_is_an_error_both_times(both: Both) -> None:
         both.ours.rows(statement, {"nam": "x"})
     with pytest.raises(KeyError):
         both.ours.rows(statement, {"nam": "x"})
+
+
+def test_rows_that_name_other_columns_are_none_of_the_same_insert(both: Both) -> None:
+    """Where they are as many, and of one type, the values of one would land in those of another."""
+    rows = [{"id": -1, "name": "x", "flag": 1}, {"id": -2, "name": "y", "data": b""}]
+    with pytest.raises(ValueError, match="unpack"):
+        both.ours.insert_all(insert(THINGS), rows)
+    assert both.rows(select(THINGS).where(THINGS.c.id < 0), {}) == []
+
+
+def test_many_rows_have_a_patience_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago the statement before began."""
+    monkeypatch.setattr(driver, "_LOOK_EVERY", 1)
+    patience, raw = driver.Patience(), driver.dbapi.connect(":memory:", isolation_level=None)
+    patience.guard(raw)
+    raw.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT)")
+    monkeypatch.setattr(driver, "STATEMENT_SECONDS", -1.0)
+    patience.begin()
+    monkeypatch.setattr(driver, "STATEMENT_SECONDS", 60.0)
+    SQLiteConn(raw, patience).insert_all(insert(THINGS), [{"id": 1, "name": "x"}])
+    assert raw.execute("SELECT id FROM things").fetchall() == [(1,)]
+    raw.close()
