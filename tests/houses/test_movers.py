@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scoped_mcp import houses
-from scoped_mcp.houses import Step, moving
+from scoped_mcp.houses import Step
+from scoped_mcp.houses.founding import arrived
 from scoped_mcp.kernel.errors import Code
 from scoped_mcp.storage import driver
 from tests.houses.conftest import Town
@@ -42,19 +43,19 @@ async def test_nothing_is_put_again_into_a_copy_that_was_opened_meanwhile(
     begun = houses.move_home(town.settings, to, clock=town.clock)
     assert [await anext(begun) for _ in range(3)][-1] is Step.CLOSED
     await begun.aclose()
-    looked = moving.arrived
+    of_moving = "scoped_mcp.houses.moving.arrived"
 
     async def outrun(*at: Any) -> bool:
         """Another mover ends the move between this one's look and its copying."""
-        found = await looked(*at)
-        monkeypatch.setattr(moving, "arrived", looked)
+        found = await arrived(*at)
+        monkeypatch.setattr(of_moving, arrived)
         await at_home(town, to)
         raw = driver.dbapi.connect(to, isolation_level=None)
         raw.execute("DELETE FROM outbox")
         raw.close()
         return found
 
-    monkeypatch.setattr(moving, "arrived", outrun)
+    monkeypatch.setattr(of_moving, outrun)
     assert await code_of(at_home(town, to)) is Code.CONFLICT
     assert rows(Path(to))["outbox"] == []
     assert await at_home(town, to) == [Step.ARRIVED]

@@ -204,6 +204,32 @@ def test_a_migration_that_fails_changes_nothing(
     schema.Presence.enter(place, alone=True).leave()
 
 
+def test_a_migration_whose_connection_is_cut_says_so_and_changes_nothing(
+    place: Address, below: Below
+) -> None:
+    before = everything(below)
+
+    def cut(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.exec_driver_sql("CREATE TABLE half (id INTEGER)")
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(InternalError) as caught:
+        schema._migrate(place, cut, "head")
+    assert caught.value.retry
+    assert everything(below) == before
+
+
+def test_a_migration_that_is_refused_in_the_middle_says_so_in_our_words(place: Address) -> None:
+    def refused(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 1")
+        connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+    with pytest.raises(InternalError):
+        schema._migrate(place, refused, "head")
+
+
 def test_a_migration_that_breaks_references_changes_nothing(place: Address, below: Below) -> None:
     before = everything(below)
 

@@ -11,6 +11,7 @@ import psycopg
 from alembic.util import CommandError
 from psycopg import errors, sql
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InvalidError
@@ -259,8 +260,11 @@ def _inspected(raw: Connection[Any]) -> Generator[Inspected]:
     connection = engine.connect()
     try:
         yield connection
+    except DBAPIError as error:
+        raise (error.orig or error) from error  # the driver's, which is ours to put into words
     finally:
-        connection.detach()  # or SQLAlchemy would end our transaction for us
+        if not connection.invalidated:  # as it is where the server went
+            connection.detach()  # or SQLAlchemy would end our transaction for us
 
 
 @contextlib.contextmanager
