@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from scoped_mcp.storage import revisions
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres import guards, schema
 from scoped_mcp.storage.postgres.address import Address
+from tests import postgres
 from tests.grounds import POSTGRESQL, Below, with_settings
 from tests.promises import promise
 from tests.storage.test_migrations import REVISIONS
@@ -183,6 +185,21 @@ def test_a_schema_in_use_is_not_created_over(place: Address, below: Below) -> No
     with pytest.raises(InvalidError):
         schema.create(place)
     assert everything(below) == before
+
+
+def test_of_those_who_make_one_schema_at_once_all_but_one_find_it_in_use() -> None:
+    place = Address.parse(postgres.url())
+
+    def made(_turn: int) -> str:
+        try:
+            schema.create(place)
+        except InvalidError as refused:
+            return refused.code
+        return "made"
+
+    with ThreadPoolExecutor(3) as together:
+        assert sorted(together.map(made, range(3))) == ["invalid", "invalid", "made"]
+    schema.drop(place)
 
 
 @pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])

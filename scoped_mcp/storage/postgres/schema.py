@@ -139,6 +139,8 @@ def create(address: Address) -> None:
     with _owner(address, own=False) as raw:
         roles.provide(raw)
         with _inspected(raw) as connection, _transaction(raw):
+            making = f"SELECT pg_advisory_xact_lock({address.lock('making')})"
+            raw.execute(making.encode())  # who comes second finds what the first made
             if raw.execute(_HAS_TABLES, [address.schema]).fetchone() is not None:
                 message = f"the schema `{address.schema}` is in use"
                 hint = "name another with ?schema=NAME in the URL, or use this one as it is"
