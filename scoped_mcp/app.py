@@ -164,16 +164,16 @@ class Scoped:
 
     @staticmethod
     @contextlib.asynccontextmanager
-    async def blank(url: str) -> AsyncGenerator[Database]:
+    async def blank(url: str, *, alone: bool = False) -> AsyncGenerator[Database]:
         """A database into which another is copied: made here, or left half full by an earlier try.
 
         Raises:
-            InvalidError: there is something else.
+            InvalidError: there is something else, or another process has it open and may not.
         """
         place = place_of(url)
         if place.bare():
             place.create()
-        database = await place.open()
+        database = await place.open(alone=alone)
         try:
             yield database
         finally:

@@ -1,6 +1,7 @@
 """An organisation from one database to another: whole, or not at all.
 
-1. the target is made, empty; the organisation's key goes beside it
+1. the target is made, empty, and nobody else's until it is verified: of two who move at once one
+   is refused; the organisation's key goes beside it
 2. the directory says that it is moving, and where to
 3. the source is closed: the final entry of its chain says where the organisation went. From here on
    step 1 of every call there refuses, whoever asks and whatever copy of it is asked
@@ -17,6 +18,7 @@ between is told to call again. Never can both.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -67,15 +69,20 @@ async def move(houses: Houses, name: str, to: str) -> AsyncGenerator[Step]:
         target = settings_of(tenant.id, url, houses.settings)
 
         async def announce() -> None:
-            await put(houses, tenant, state=registry.TenantState.MOVING, target=url)
+            if began:  # somebody else may have ended it, or given it up, before the target was ours
+                _require_moving(await houses.directory.named(name), url, began=True)
+            else:
+                await put(houses, tenant, state=registry.TenantState.MOVING, target=url)
 
         async with at(houses, tenant) as source:
             if (there := await lives_at(houses, tenant, source)) is not None:
                 message = f"{quote(name)} lives in {quote(there)}: this directory is an older one"
                 hint = "`scoped-mcp org resume` leads it there; then move it"
                 raise ConflictError(message, hint=hint)
-            async for step in _carried(source, target, url, None if began else announce):
-                yield step
+            carried = _carried(source, target, url, announce, began=began)
+            async with contextlib.aclosing(carried):  # whoever looks away lets go of the target
+                async for step in carried:
+                    yield step
             suspended, _ = await source.spine.database.read(registry.standing)
         tenant = await houses.directory.named(name)
         _require_moving(tenant, url, began=True)
@@ -109,8 +116,11 @@ async def move_home(
             async def announce() -> None:
                 """There is no directory above this one."""
 
-            async for step in _carried(source, target, url, None if left_for else announce):
-                yield step
+            began = left_for is not None
+            carried = _carried(source, target, url, announce, began=began)
+            async with contextlib.aclosing(carried):
+                async for step in carried:
+                    yield step
     async with Scoped.open(to, settings=target, clock=clock) as copy:
         await copy.spine.run_as_house(registry.ArriveInDatabase(at=url), FACE)
         yield Step.ARRIVED
@@ -134,18 +144,27 @@ async def resume_home(settings: Settings, *, clock: Clock | None = None) -> None
 
 
 async def _carried(
-    source: Scoped, target: Settings, url: str, announce: Callable[[], Awaitable[None]] | None
+    source: Scoped,
+    target: Settings,
+    url: str,
+    announce: Callable[[], Awaitable[None]],
+    *,
+    began: bool,
 ) -> AsyncGenerator[Step]:
-    """1 to 5; without an announcement, on from where an earlier try ended."""
+    """1 to 5, or on from where an earlier try ended; nobody else has the copy open meanwhile.
+
+    What is done with a copy that is open may not be in it any more: nothing is put into it again.
+    """
     database = source.spine.database
-    async with Scoped.blank(target.db) as copy:
-        if not await _is_ours(copy, source, began=announce is None):
+    async with Scoped.blank(target.db, alone=True) as copy:
+        if not await _is_ours(copy, source, began=began):
             message = f"the database {quote(url)} is in use"
             raise InvalidError(message, hint="name one that does not exist yet")
+        if (await copy.read(head_of)).seq > (await database.read(head_of)).seq:
+            raise registry.moved()  # somebody else ended this move before the target was ours
         Scoped.carry_key(source.settings, target)
         yield Step.MADE  # 1
-        if announce is not None:
-            await announce()
+        await announce()
         yield Step.MOVING  # 2
         _, left_for = await database.read(registry.standing)
         if left_for != url:  # or the final entry would not be the last

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from httpx2 import AsyncClient
 
+from scoped_mcp import Scoped
+from scoped_mcp.faces.mcp.http import GRACE_SECONDS, bind, serve_on
 from tests.faces.conftest import rpc
 from tests.promises import promise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.faces.conftest import Face
 
 JSON = {"accept": "application/json, text/event-stream"}
+LATEST = 50  # connections held open at once
 LIST = rpc("tools/list")
 WHOAMI = rpc("tools/call", {"name": "whoami", "arguments": {}})
 
@@ -175,3 +183,30 @@ async def test_a_stop_ends_the_server_with_clients_attached(real_face: Face) -> 
             process.kill()
             await process.wait()
     assert rest.decode().strip() == "closed"
+
+
+async def test_who_is_let_in_at_the_moment_of_a_stop_does_not_hold_it_up(real_face: Face) -> None:
+    """Connections that the kernel has taken and uvicorn does not know of yet."""
+    bound = bind("127.0.0.1", 0)
+    address = bound.getsockname()
+    told = asyncio.get_running_loop().create_future()
+    stops: list[Callable[[], None]] = []
+    async with Scoped.open(real_face.url) as scoped:
+        serving = asyncio.create_task(
+            serve_on(scoped, bound, ready=told.set_result, stopper=stops.append)
+        )
+        await asyncio.wait_for(told, 30)
+        stops[0]()
+        latest: deque[socket.socket] = deque()
+        with contextlib.ExitStack() as open_ones:
+            with contextlib.suppress(ConnectionRefusedError):
+                while True:  # at each turn of the loop one more
+                    latest.append(socket.create_connection(address))
+                    open_ones.callback(latest[-1].close)
+                    if len(latest) > LATEST:
+                        latest.popleft().close()
+                    await asyncio.sleep(0)
+            await asyncio.wait_for(serving, GRACE_SECONDS)
+            for one in latest:
+                with contextlib.suppress(ConnectionResetError):
+                    assert one.recv(1) == b""

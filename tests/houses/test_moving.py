@@ -176,9 +176,11 @@ async def test_a_target_in_use_is_refused_and_nothing_is_closed(town: Town) -> N
 
 async def test_a_move_that_is_given_up_leaves_it_where_it_was(town: Town) -> None:
     to = str(town.folder / "new.db")
-    async for step in houses.move(town.houses, "acme", to):
+    move = houses.move(town.houses, "acme", to)
+    async for step in move:
         if step is Step.VERIFIED:
             break
+    await move.aclose()
     assert await code_of(town.owner("acme")) is Code.CONFLICT
     assert await code_of(moved(town.houses, str(town.folder / "third.db"))) is Code.CONFLICT
     assert await code_of(houses.suspend(town.houses, "acme")) is Code.CONFLICT
@@ -309,9 +311,11 @@ async def test_a_move_of_the_home_that_ended_early_goes_on_or_is_given_up(
 ) -> None:
     home = await town.owner("home")
     for to, stays in (("one.db", True), ("two.db", False)):
-        async for step in houses.move_home(town.settings, str(town.folder / to), clock=town.clock):
+        move = houses.move_home(town.settings, str(town.folder / to), clock=town.clock)
+        async for step in move:
             if step is at:
                 break
+        await move.aclose()
         if stays:
             await _stayed(town)
             assert (await home.call("whoami"))["principal"]["name"] == "root"

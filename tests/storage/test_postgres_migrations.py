@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from scoped_mcp.storage import revisions
 from scoped_mcp.storage.metadata import metadata
 from scoped_mcp.storage.postgres import guards, schema
 from scoped_mcp.storage.postgres.address import Address
+from tests import postgres
 from tests.grounds import POSTGRESQL, Below, with_settings
 from tests.promises import promise
 from tests.storage.test_migrations import REVISIONS
@@ -185,6 +187,21 @@ def test_a_schema_in_use_is_not_created_over(place: Address, below: Below) -> No
     assert everything(below) == before
 
 
+def test_of_those_who_make_one_schema_at_once_all_but_one_find_it_in_use() -> None:
+    place = Address.parse(postgres.url())
+
+    def made(_turn: int) -> str:
+        try:
+            schema.create(place)
+        except InvalidError as refused:
+            return refused.code
+        return "made"
+
+    with ThreadPoolExecutor(3) as together:
+        assert sorted(together.map(made, range(3))) == ["invalid", "invalid", "made"]
+    schema.drop(place)
+
+
 @pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
 def test_a_migration_that_fails_changes_nothing(
     place: Address, below: Below, error: type[BaseException]
@@ -202,6 +219,32 @@ def test_a_migration_that_fails_changes_nothing(
         schema._migrate(place, fail, "head")
     assert everything(below) == before
     schema.Presence.enter(place, alone=True).leave()
+
+
+def test_a_migration_whose_connection_is_cut_says_so_and_changes_nothing(
+    place: Address, below: Below
+) -> None:
+    before = everything(below)
+
+    def cut(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.exec_driver_sql("CREATE TABLE half (id INTEGER)")
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(InternalError) as caught:
+        schema._migrate(place, cut, "head")
+    assert caught.value.retry
+    assert everything(below) == before
+
+
+def test_a_migration_that_is_refused_in_the_middle_says_so_in_our_words(place: Address) -> None:
+    def refused(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 1")
+        connection.exec_driver_sql("SELECT pg_sleep(60)")
+
+    with pytest.raises(InternalError):
+        schema._migrate(place, refused, "head")
 
 
 def test_a_migration_that_breaks_references_changes_nothing(place: Address, below: Below) -> None:

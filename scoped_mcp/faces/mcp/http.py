@@ -46,6 +46,7 @@ GARBAGE = (10_000, 20, 20)  # new objects before a look at them, and looks befor
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 LISTENED = 8  # times the limit of a body that is too large
 GRACE_SECONDS = 4  # of the ten that a stop may take
+LATE_SECONDS = 0.05  # between two looks for whom the stop has missed
 
 
 def application(scoped: Served) -> Starlette:
@@ -282,8 +283,21 @@ class _Server(uvicorn.Server):
         tasks = self.server_state.tasks
         loop = asyncio.get_running_loop()
         end = loop.call_later(GRACE_SECONDS, lambda: [task.cancel() for task in tasks])
+        late = asyncio.create_task(self._end_late())
         await super().shutdown(sockets=sockets)
+        late.cancel()
         end.cancel()
+
+    async def _end_late(self) -> None:
+        """End the connections that were let in while uvicorn ended those that it knew.
+
+        They would be served for as long as they ask, and be waited for.
+        """
+        while True:
+            await asyncio.sleep(LATE_SECONDS)
+            for connection in list(self.server_state.connections):
+                if not connection.transport.is_closing():
+                    connection.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -11,6 +11,7 @@ import psycopg
 from alembic.util import CommandError
 from psycopg import errors, sql
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from scoped_mcp.kernel.errors import InvalidError
@@ -138,6 +139,8 @@ def create(address: Address) -> None:
     with _owner(address, own=False) as raw:
         roles.provide(raw)
         with _inspected(raw) as connection, _transaction(raw):
+            making = f"SELECT pg_advisory_xact_lock({address.lock('making')})"
+            raw.execute(making.encode())  # who comes second finds what the first made
             if raw.execute(_HAS_TABLES, [address.schema]).fetchone() is not None:
                 message = f"the schema `{address.schema}` is in use"
                 hint = "name another with ?schema=NAME in the URL, or use this one as it is"
@@ -259,8 +262,11 @@ def _inspected(raw: Connection[Any]) -> Generator[Inspected]:
     connection = engine.connect()
     try:
         yield connection
+    except DBAPIError as error:
+        raise (error.orig or error) from error  # the driver's, which is ours to put into words
     finally:
-        connection.detach()  # or SQLAlchemy would end our transaction for us
+        if not connection.invalidated:  # as it is where the server went
+            connection.detach()  # or SQLAlchemy would end our transaction for us
 
 
 @contextlib.contextmanager
