@@ -284,9 +284,11 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         end = loop.call_later(GRACE_SECONDS, lambda: [task.cancel() for task in tasks])
         late = asyncio.create_task(self._end_late())
-        await super().shutdown(sockets=sockets)
-        late.cancel()
-        end.cancel()
+        try:
+            await super().shutdown(sockets=sockets)
+        finally:
+            late.cancel()
+            end.cancel()
 
     async def _end_late(self) -> None:
         """End the connections that were let in while uvicorn ended those that it knew.
