@@ -477,6 +477,18 @@ class TestSuspension:
             far = (house.clock.now() + timedelta(days=1)).isoformat()
             await house.root.call("scope.add_member", asked | {"expires_at": far})
 
+    @promise("suspension.last", "transfer.last")
+    async def test_the_house_itself_is_no_second_owner(self, house: Home) -> None:
+        """Nobody can ask it for anything, nor be it: the root scope would be nobody's for ever."""
+        root = await _root(house)
+        itself = (await house.root.call("whoami"))["scopes"][0]["added_by"]
+        await _member(house.root, root, itself, "owner")
+        with refused("conflict"):
+            await house.root.call("scope.leave", {"id": root})
+        for operation in ("principal.suspend", "principal.archive"):
+            with refused("conflict"):
+                await house.root.call(operation, {"id": house.id("root")})
+
     @promise("suspension.last")
     async def test_an_owner_that_acts_only_through_another_is_no_second_owner(
         self, house: Home
