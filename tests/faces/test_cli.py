@@ -420,6 +420,17 @@ def test_an_empty_key_makes_no_call(root: Cli) -> None:
     assert root("call", "object.list").json["items"] == []
 
 
+def test_a_help_says_what_is_so_where_nothing_is_given() -> None:
+    """A default in square brackets is taken for a style by Rich, and never seen."""
+    for command, says in (
+        ("token issue", "core if not"),
+        ("init", "login name"),
+        ("demo", "README"),
+    ):
+        told = CliRunner().invoke(app, [*command.split(), "--help"]).output
+        assert says in " ".join(told.replace("│", " ").split()), command
+
+
 @promise("cli.json")
 def test_every_command_takes_json_and_teaches() -> None:
     groups = {
