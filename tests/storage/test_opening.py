@@ -1,4 +1,4 @@
-"""The key of a house is whole, its owner's alone, and never made over."""
+"""What a house opens with: a key that is one, and a row of its own that nobody edited."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from scoped_mcp import Scoped
 from scoped_mcp.app import key_path, place_of
 from scoped_mcp.config import Settings
-from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.errors import InternalError, InvalidError
 from scoped_mcp.storage import keys
+from tests.grounds import Ground
 from tests.promises import promise
 
 
@@ -45,3 +46,11 @@ def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
     before = path.read_bytes()
     keys.make(path, b"x" * keys.KEY_BYTES)
     assert path.read_bytes() == before
+
+
+async def test_a_house_whose_own_row_was_edited_says_so(database_url: str, ground: Ground) -> None:
+    with ground.below(database_url) as raw:
+        raw.execute("UPDATE organisations SET id = id + 1")
+    with pytest.raises(InternalError):
+        async with Scoped.open(database_url):
+            pass
