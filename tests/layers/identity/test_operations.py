@@ -578,6 +578,21 @@ class TestNames:
         with refused("invalid"):
             await _delegate(alice, "a/b")
 
+    @promise("readme.limits")
+    async def test_metadata_is_small_whoever_writes_it(self, house: Home, alice: Session) -> None:
+        large = {"x": "y" * 20_000}
+        with refused("invalid"):
+            await house.root.call("principal.create", {"name": "dora", "metadata": large})
+        with refused("invalid"):
+            await alice.call("principal.update", {"id": await _me(alice), "metadata": large})
+        deep: dict[str, Any] = {}
+        for _ in range(65):
+            deep = {"x": deep}
+        with refused("invalid"):
+            await alice.call("principal.update", {"id": await _me(alice), "metadata": deep})
+        fits = {"x": "y" * 16_000}
+        assert await alice.call("principal.update", {"id": await _me(alice), "metadata": fits})
+
     @promise("names.unique")
     async def test_names_are_chosen_by_admins_and_metadata_by_oneself(
         self, house: Home, alice: Session, bob: Session
