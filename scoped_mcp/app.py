@@ -380,7 +380,7 @@ def _spine(  # noqa: PLR0913 - the composition root composes
 
 
 def _keyed(origin: Origin, key: str | None) -> Origin:
-    return replace(origin, key=key) if key else origin
+    return origin if key is None else replace(origin, key=key)
 
 
 def key_path(place: Place, settings: Settings) -> Path:

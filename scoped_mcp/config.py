@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Annotated, Any, cast
 
 import platformdirs
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scoped_mcp.kernel.limits import Limits
+from scoped_mcp.kernel.text import quote
 
 
 def data_folder() -> Path:
@@ -19,6 +22,21 @@ def data_folder() -> Path:
 def default_database() -> str:
     """`scoped.db` in there."""
     return f"sqlite:///{data_folder() / 'scoped.db'}"
+
+
+def _limits(given: object) -> object:
+    """Limits by their names: one that is misspelt would silently be the default."""
+    if not isinstance(given, dict):
+        return given
+    known = {field.name for field in fields(Limits)}
+    for name, value in cast("dict[str, Any]", given).items():
+        if name not in known:
+            message = f"there is no limit {quote(name)}; there are {', '.join(sorted(known))}"
+            raise ValueError(message)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            message = f"`{name}` is a whole number above 0"
+            raise ValueError(message)
+    return cast("object", given)
 
 
 class Settings(BaseSettings):
@@ -51,7 +69,7 @@ class Settings(BaseSettings):
     token: str | None = Field(default=None, repr=False)
     key_file: Path | None = None
     data_folder: Path = Field(default_factory=data_folder)
-    limits: Limits = Limits()
+    limits: Annotated[Limits, BeforeValidator(_limits)] = Limits()
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
     oidc_jwks_uri: str | None = None

@@ -33,9 +33,17 @@ if TYPE_CHECKING:
 
 _LONG_INTEGER = re.compile(rb"[0-9]{16}")
 _BY_TOOL: dict[str, Operation] = {}
-_BOUNDS = {  # where pydantic would speak of tuples
+_BOUNDS = {  # where pydantic would speak of tuples, or of what it should have
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of at most {max_length}",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "string_type": "a text",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+    "timezone_aware": "a time with its zone, such as 2026-01-31T12:00:00Z",
+    "datetime_type": "a time such as 2026-01-31T12:00:00Z",
+    "datetime_parsing": "a time such as 2026-01-31T12:00:00Z",
+    "datetime_from_date_parsing": "a time such as 2026-01-31T12:00:00Z",
 }
 
 
@@ -191,10 +199,10 @@ def _explain(
     reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if problem["type"] in _BOUNDS:
         reason = _BOUNDS[problem["type"]].format(**problem.get("ctx", {}))
-    where = quote("/".join(location)) if location else "the arguments"
-    message = f"{where} is not right: expected {_lower(reason)}"
+    wrong = f"{quote('/'.join(location))} is" if location else "the arguments are"
+    message = f"{wrong} not right: expected {_lower(reason)}"
     if problem["type"] == "value_error":
-        message = f"{where} is not right: {_lower(reason)}"
+        message = f"{wrong} not right: {_lower(reason)}"
     return _known(operation, field), InvalidError(message, hint=accepts)
 
 

@@ -55,8 +55,12 @@ def find(tx: WriteTx, request: Request) -> View | None:
     key, operation = request.origin.key, request.operation
     if key is None or operation is None or operation.effect is Effect.READ:
         return None
-    if len(key) > LONGEST or not key.isprintable() or TOKEN.search(key.encode()) is not None:
-        message = f"an idempotency key is at most {LONGEST} printable characters, and no token"
+    if (
+        not 0 < len(key) <= LONGEST
+        or not key.isprintable()
+        or TOKEN.search(key.encode()) is not None
+    ):
+        message = f"an idempotency key is 1 to {LONGEST} printable characters, and no token"
         raise InvalidError(message, hint="a random UUID will do")
     since = stamp(tx.now - KEPT)
     credential = tx.caller.credential_key

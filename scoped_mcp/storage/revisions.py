@@ -55,6 +55,12 @@ def require_readable(revision: str | None, made_by: int) -> None:
         raise InvalidError(message, hint=_install(made_by))
 
 
+def not_ours() -> InvalidError:
+    """The refusal to make our tables among those of another program."""
+    message = "that is the database of another program"
+    return InvalidError(message, hint="name another with --db, or make one with `scoped-mcp init`")
+
+
 def another(revision: str | None, made_by: int | None) -> InternalError:
     """The refusal to work on another revision than `HEAD`."""
     message = f"the database has schema `{revision}`, this code needs `{HEAD}`"

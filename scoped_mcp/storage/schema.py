@@ -85,7 +85,7 @@ def upgrade(path: Path, revision: str = "head") -> None:
 
     Raises:
         InvalidError: the revision is not known, or not a later one; or the file's own is newer than
-            this code: the hint says what to install.
+            this code: the hint says what to install. Or the file is another program's.
     """
     if revision != "head":
         revisions.require_known(revision)
@@ -164,8 +164,10 @@ def unconfined(path: Path) -> Generator[Connection]:
 
 
 def _require_readable(connection: Connection) -> None:
-    """Refuse to move a file that newer code has moved on."""
+    """Refuse to move a file that newer code has moved on, or that is another program's."""
     found = connection.exec_driver_sql(_HAS_REVISION).first()
+    if found is None and connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first():
+        raise revisions.not_ours()
     revision = None if found is None else connection.exec_driver_sql(_REVISION).scalar()
     number = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
     revisions.require_readable(revision, number)

@@ -407,9 +407,28 @@ def test_nothing_but_the_answer_is_written(root: Cli) -> None:
         assert (done.code, done.err) == (0, "")
 
 
-def test_a_broken_setting_is_named(root: Cli) -> None:
-    done = Cli(root.folder, root.token, {"SCOPED_MCP_LIMITS": "{"})("call", "whoami", "--json")
+@pytest.mark.parametrize("limits", ["{", '{"bulks": 5}', '{"bulk": 0}', '{"bulk": "many"}'])
+def test_a_broken_setting_is_named(root: Cli, limits: str) -> None:
+    done = Cli(root.folder, root.token, {"SCOPED_MCP_LIMITS": limits})("call", "whoami", "--json")
     assert (done.code, done.error) == (1, "invalid")
+    assert "SCOPED_MCP_LIMITS" in done.json["error"]["hint"]
+
+
+def test_an_empty_key_makes_no_call(root: Cli) -> None:
+    asked = ("object.create", '{"type":"note","data":{}}', "--key", "")
+    assert root("call", *asked, "--json").error == "invalid"
+    assert root("call", "object.list").json["items"] == []
+
+
+def test_a_help_says_what_is_so_where_nothing_is_given() -> None:
+    """A default in square brackets is taken for a style by Rich, and never seen."""
+    for command, says in (
+        ("token issue", "core if not"),
+        ("init", "login name"),
+        ("demo", "README"),
+    ):
+        told = CliRunner().invoke(app, [*command.split(), "--help"]).output
+        assert says in " ".join(told.replace("│", " ").split()), command
 
 
 @promise("cli.json")

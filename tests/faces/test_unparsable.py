@@ -36,6 +36,7 @@ MODERN = {
     "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+BODY = {"content-type": "application/json", "accept": "application/json"}
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text() | st.integers(-(2**70), 2**70),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -165,3 +166,16 @@ async def test_over_http_of_2026_each_is_refused_in_our_words(face: Face, bad: B
         answer = (await http.post("/mcp", content=body, headers=headers)).json()
     assert answer["id"] == 7, answer
     assert answer["result"]["structuredContent"]["error"]["code"] == "invalid"
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"x"', '{"id": 1, "method": "ping"}', "[1, {}]"])
+async def test_what_is_no_message_is_told_in_a_sentence(face: Face, body: str) -> None:
+    many = json.dumps([json.loads(message("{}", n)) for n in range(3)])
+    async with face.http(face.root_token) as client:
+        for sent in (body, many):
+            answer = await client.post("/mcp", content=sent, headers=BODY)
+            assert answer.status_code == 400
+            assert (answer.json()["id"], answer.json()["error"]["code"]) == (None, -32600)
+            assert "pydantic" not in answer.text
+            assert len(answer.content) < 200
+        assert (await client.post("/mcp", json=rpc("ping", {}))).json()["result"] == {}

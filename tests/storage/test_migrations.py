@@ -247,6 +247,17 @@ def test_a_database_in_use_is_not_created_over(database_path: Path) -> None:
     assert everything(database_path) == before
 
 
+@pytest.mark.parametrize("move", [schema.upgrade, lambda path: schema.downgrade(path, "0003")])
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path, move: Any) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("CREATE TABLE bookmarks (address TEXT)")
+    before = everything(path)
+    with pytest.raises(InvalidError):
+        move(path)
+    assert everything(path) == before
+
+
 @promise("embedded.files")
 def test_an_empty_file_becomes_a_database_of_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "new.db"

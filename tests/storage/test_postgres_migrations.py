@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -56,6 +57,18 @@ def everything(raw: Any) -> dict[str, list[Any]]:
         information_schema.role_table_grants WHERE table_schema = 'scoped'
     """
     return rows | {"the schema": sorted(raw.execute(parts).fetchall(), key=repr)}
+
+
+def test_a_schema_of_another_program_is_left_alone(place: Address, below: Below) -> None:
+    below.execute("CREATE SCHEMA theirs CREATE TABLE bookmarks (address text)")
+    try:
+        below.execute("GRANT ALL ON SCHEMA theirs TO scoped_owner")
+        with pytest.raises(InvalidError):
+            schema.upgrade(replace(place, schema="theirs"))
+        found = below.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'theirs'")
+        assert found.fetchall() == [("bookmarks",)]
+    finally:
+        below.execute("DROP SCHEMA theirs CASCADE")
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(place: Address) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ORIGIN = Origin(face="cli", client=f"scoped-mcp {scoped_mcp.__version__}")
 PAGE = 100
+_FIELD = re.compile(r'field "(\w+)"')  # how pydantic-settings names what it could not read
 
 
 def settings(db: str | None) -> Settings:
@@ -43,7 +45,9 @@ def settings(db: str | None) -> Settings:
         return Settings() if db is None else Settings(db=db)
     except SettingsError as error:
         message = "a SCOPED_MCP_ variable of the environment cannot be read"
-        raise InvalidError(message, hint=str(error).replace("\n", " ")[:200]) from None
+        named = _FIELD.search(str(error))
+        hint = f"SCOPED_MCP_{named[1].upper()} is JSON" if named else "those of more parts are JSON"
+        raise InvalidError(message, hint=hint) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         name = "".join(f"SCOPED_MCP_{str(part).upper()}: " for part in first["loc"][:1])

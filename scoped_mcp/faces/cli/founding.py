@@ -36,7 +36,7 @@ SERVED = """\
 the house's key is {key}; every host that serves this database needs the same one. The URL above
 is without its password: add it, or leave it to PGPASSFILE."""
 
-Who = Annotated[str | None, typer.Option("--name", help="Your name. [default: your login name]")]
+Who = Annotated[str | None, typer.Option("--name", help="Your name; your login name if not given.")]
 
 
 def init(db: Db = None, name: Who = None, *, json: Json = False) -> None:

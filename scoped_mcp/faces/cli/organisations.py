@@ -54,7 +54,7 @@ def create(  # noqa: PLR0913 - every option of an organisation
         ),
     ] = None,
     owner: Annotated[
-        str | None, typer.Option(help="Its first principal. [default: your login name]")
+        str | None, typer.Option(help="Its first principal; your login name if not given.")
     ] = None,
     issuer: Annotated[
         str | None, typer.Option(help="The issuer of external identities that leads to it.")

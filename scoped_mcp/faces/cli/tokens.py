@@ -37,7 +37,7 @@ def issue(  # noqa: PLR0913 - every option of a credential
     ] = None,
     ttl: Annotated[str, typer.Option(help="How long it lives: 30m, 8h, 2d.")] = "8h",
     toolsets: Annotated[
-        str | None, typer.Option(help="What it may use, such as core,audit. [default: core]")
+        str | None, typer.Option(help="What it may use, such as core,audit; core if not named.")
     ] = None,
     environment: Annotated[
         str | None, typer.Option(metavar="ENV", help="Pin it to this environment.")

@@ -61,3 +61,8 @@ def protocol_error(error: ScopedError, uri: str | None = None) -> MCPError:
 def not_found(uri: str | None) -> MCPError:
     """What is not there, for this caller (MCP: -32602, the address in `data`)."""
     return MCPError(code=INVALID_PARAMS, message="resource not found", data={"uri": uri})
+
+
+def wrong(message: str) -> MCPError:
+    """What was asked with what it does not take, where no result can say so."""
+    return MCPError(code=INVALID_PARAMS, message=message)

@@ -7,12 +7,19 @@ explain_trail(about)          tell what happened to something
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated
 
 from fastmcp.prompts import Prompt
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
-from scoped_mcp.kernel.text import quote
+from scoped_mcp.faces.mcp import errors
+from scoped_mcp.kernel.text import TOKEN, Note, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOTE: TypeAdapter[str] = TypeAdapter(Note)
 
 IDS = {
     ("review_promotion", "id"): ("promotion.list",),
@@ -27,12 +34,40 @@ IDS = {
 """For each argument that takes an id, the lists whose items' ids may complete it."""
 
 
+ARGUMENTS = {"start_throwaway_task": "goal", "review_promotion": "id", "explain_trail": "about"}
+"""What each prompt takes: one text, which it needs."""
+
+
+def require(name: str, given: Mapping[str, str]) -> None:
+    """Refuse in our words what FastMCP would refuse in its own, with a traceback in the log.
+
+    Raises:
+        MCPError: there is no such prompt, or what it takes is missing or no readable text.
+    """
+    argument = ARGUMENTS.get(name)
+    if argument is None:
+        message = f"there is no prompt {quote(name)}: list the prompts"
+        raise errors.wrong(message)
+    if argument not in given:
+        message = f"`{name}` needs `{argument}`"
+        raise errors.wrong(message)
+    try:
+        text = _NOTE.validate_python(given[argument])
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        message = f"`{argument}` is not right: {problem[:1].lower()}{problem[1:]}"
+        raise errors.wrong(message) from None
+    if TOKEN.search(text.encode()) is not None:
+        message = f"`{argument}` has the shape of a credential"
+        raise errors.wrong(message)
+
+
 def start_throwaway_task(
     goal: Annotated[str, Field(description="What shall be done, in a sentence.")],
 ) -> str:
     """Work on a goal in a throwaway environment, and bring out what shall stay."""
     return f"""\
-The goal is {quote(goal)}.
+The goal is {json.dumps(goal, ensure_ascii=False)}.
 
 1. `whoami`: who you are, where you work, what waits for you.
 2. `environment_spawn(purpose=…)` with the goal as its purpose; add `imports` of objects to work on.
@@ -48,7 +83,7 @@ Nobody outside sees anything of it before step 6, and only what was approved aft
 
 def review_promotion(id: Annotated[str, Field(description="Its id: prm_…")]) -> str:  # noqa: A002 - the contract's name
     """Review a promotion: what would become visible to whom, and whether it should."""
-    name = quote(id)
+    name = quote(id).replace("`", '"')
     return f"""\
 Review the promotion {name}.
 
@@ -66,7 +101,7 @@ def explain_trail(
     about: Annotated[str, Field(description="The id of what it is about, of any kind.")],
 ) -> str:
     """Tell what happened to something, from the trail."""
-    name = quote(about)
+    name = quote(about).replace("`", '"')
     return f"""\
 Tell what happened to {name}, in the order in which it happened, for somebody who was not there.
 

@@ -21,7 +21,7 @@ from scoped_mcp.faces.mcp import confirming, errors, resources
 from scoped_mcp.faces.mcp.credentials import BearerVerifier, Credentials
 from scoped_mcp.faces.mcp.external import ExternalIdentities
 from scoped_mcp.faces.mcp.metrics import Metrics
-from scoped_mcp.faces.mcp.prompts import prompts
+from scoped_mcp.faces.mcp.prompts import prompts, require
 from scoped_mcp.faces.mcp.subscriptions import Subscriptions
 from scoped_mcp.faces.mcp.tools import Caller, OperationTool, operation_tools
 from scoped_mcp.kernel.errors import ScopedError
@@ -237,8 +237,9 @@ class Gate(Middleware):
         context: MiddlewareContext[mcp_types.GetPromptRequestParams],
         call_next: CallNext[mcp_types.GetPromptRequestParams, PromptResult],
     ) -> PromptResult:
-        """The same."""
+        """The same; what it is given is looked at here."""
         await self._shown()
+        require(context.message.name, context.message.arguments or {})
         return await call_next(context)
 
     async def _shown(self) -> frozenset[str]:

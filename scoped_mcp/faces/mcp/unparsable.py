@@ -4,14 +4,18 @@ The parser refuses the whole message — in its own words over HTTP, without an 
 for three things that JSON's grammar allows: half of a surrogate pair (`"\ud800"`), numbers of some
 thousand digits, and deep nesting. Each becomes, at the same length, something else that is
 refused for the same reason: NUL, a shorter integer beyond 2^53, nesting just beyond the limit.
-What is not JSON at all stays as it is.
+What is not JSON at all stays as it is. What is JSON and no message is refused by the SDK with all
+that pydantic has to say of it, over HTTP; that is told in a sentence of ours.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from mcp_types import INVALID_REQUEST
 from pydantic_core import from_json
 
 if TYPE_CHECKING:
@@ -25,6 +29,12 @@ _DIGITS = re.compile(
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _MANY_DIGITS = b"0" * 4_300
 _BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([\[{])|([\]}])', re.DOTALL)
+
+_AT_LENGTH = b'"message":"Validation error'
+_NO_MESSAGE = "the body is no JSON-RPC 2.0 message: send one request or notification"
+_IN_SHORT = json.dumps(
+    {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": _NO_MESSAGE}}
+).encode()
 
 
 def mended(message: bytes, object_depth: int) -> bytes:
@@ -116,4 +126,26 @@ class Mender:
                 body = mended(body, self._object_depth)
             return {"type": "http.request", "body": body, "more_body": more}
 
-        await self._app(scope, read, send)
+        await self._app(scope, read, _short(send))
+
+
+def _short(send: Send) -> Send:
+    """The way of an answer out, on which a refusal in pydantic's words becomes one in ours."""
+    held: Message | None = None
+
+    async def told(message: Message) -> None:
+        nonlocal held
+        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.BAD_REQUEST:
+            held = message
+            return
+        if held is not None:
+            start, held = held, None
+            if _AT_LENGTH in message.get("body", b""):
+                message = {**message, "body": _IN_SHORT}
+                length = (b"content-length", str(len(_IN_SHORT)).encode())
+                others = [one for one in start["headers"] if one[0].lower() != length[0]]
+                start = {**start, "headers": [*others, length]}
+            await send(start)
+        await send(message)
+
+    return told

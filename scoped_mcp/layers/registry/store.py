@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, bindparam, false, select, true  # noqa: TID251 - the registry is read before any caller is
 
-from scoped_mcp.kernel.errors import ConflictError, InvalidError
+from scoped_mcp.kernel.errors import ConflictError, InternalError, InvalidError
 from scoped_mcp.kernel.ids import OrganisationId
 from scoped_mcp.layers.registry.model import (
     DeclaredOperation,
@@ -57,12 +57,17 @@ def house_of(conn: Conn) -> House:
 
     Raises:
         InvalidError: it has none yet: who made it was killed before one was founded.
+        InternalError: its row was edited below us.
     """
     row = conn.row(everything(Organisation))
     if row is None:
         message = "nobody has founded an organisation in this database yet"
         raise InvalidError(message, hint="do again what made it: it goes on from here")
-    found = cast("Organisation", entity.open_envelope(Organisation, row.content))
+    try:
+        found = cast("Organisation", entity.open_envelope(Organisation, row.content))
+    except (ValueError, KeyError, TypeError) as error:
+        message = "the row of the organisation is not what its version says: it was edited"
+        raise InternalError(message, hint="restore the database from a backup") from error
     return House(OrganisationId(found.id), found.house, found.root)
 
 

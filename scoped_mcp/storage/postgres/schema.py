@@ -234,6 +234,8 @@ def _move(
     now = _revision(raw, address)
     if now is not None:
         revisions.require_readable(now, _number(raw))
+    elif raw.execute(_HAS_TABLES, [address.schema]).fetchone() is not None:
+        raise revisions.not_ours()
     walls.drop(raw, address.schema)
     guards.drop(raw, address.schema)
     config = revisions.config()

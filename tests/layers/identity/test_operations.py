@@ -477,6 +477,18 @@ class TestSuspension:
             far = (house.clock.now() + timedelta(days=1)).isoformat()
             await house.root.call("scope.add_member", asked | {"expires_at": far})
 
+    @promise("suspension.last", "transfer.last")
+    async def test_the_house_itself_is_no_second_owner(self, house: Home) -> None:
+        """Nobody can ask it for anything, nor be it: the root scope would be nobody's for ever."""
+        root = await _root(house)
+        itself = (await house.root.call("whoami"))["scopes"][0]["added_by"]
+        await _member(house.root, root, itself, "owner")
+        with refused("conflict"):
+            await house.root.call("scope.leave", {"id": root})
+        for operation in ("principal.suspend", "principal.archive"):
+            with refused("conflict"):
+                await house.root.call(operation, {"id": house.id("root")})
+
     @promise("suspension.last")
     async def test_an_owner_that_acts_only_through_another_is_no_second_owner(
         self, house: Home
@@ -565,6 +577,21 @@ class TestNames:
             await _delegate(alice)
         with refused("invalid"):
             await _delegate(alice, "a/b")
+
+    @promise("readme.limits")
+    async def test_metadata_is_small_whoever_writes_it(self, house: Home, alice: Session) -> None:
+        large = {"x": "y" * 20_000}
+        with refused("invalid"):
+            await house.root.call("principal.create", {"name": "dora", "metadata": large})
+        with refused("invalid"):
+            await alice.call("principal.update", {"id": await _me(alice), "metadata": large})
+        deep: dict[str, Any] = {}
+        for _ in range(65):
+            deep = {"x": deep}
+        with refused("invalid"):
+            await alice.call("principal.update", {"id": await _me(alice), "metadata": deep})
+        fits = {"x": "y" * 16_000}
+        assert await alice.call("principal.update", {"id": await _me(alice), "metadata": fits})
 
     @promise("names.unique")
     async def test_names_are_chosen_by_admins_and_metadata_by_oneself(

@@ -29,7 +29,7 @@ def demo(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="The document that the agent works on. [default: this project's README]",
+            help="The document that the agent works on; this project's README if not given.",
         ),
     ] = None,
     *,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scoped_mcp.kernel import canonical
+from scoped_mcp.kernel.canonical import NotCanonicalError
 from scoped_mcp.kernel.errors import ConflictError, DeniedError, InvalidError
 from scoped_mcp.kernel.ids import PrincipalId, urn
 from scoped_mcp.kernel.text import quote
@@ -26,8 +28,30 @@ from scoped_mcp.layers.identity.tables import principals
 from scoped_mcp.spine.declare import Access, Effect, handles
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
+
+
+METADATA_BYTES = 16_384
+
+
+def _small(tx: ReadTx, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Metadata that may be kept: each page of principals, and each look at one, reads it.
+
+    Raises:
+        InvalidError: it is too large; names the limit and its value.
+    """
+    try:
+        size = len(canonical.encode(metadata, tx.limits.object_depth))
+    except NotCanonicalError as error:
+        message = f"the metadata {error.problem}"
+        raise InvalidError(message, hint="nest it less deep") from None
+    if size > METADATA_BYTES:
+        message = f"the metadata is {size} bytes of JSON, the limit is {METADATA_BYTES}"
+        raise InvalidError(message, hint="keep it in an object, and name that in the metadata")
+    return metadata
 
 
 def ref(tx: ReadTx, public_id: str) -> PrincipalRef:
@@ -102,7 +126,7 @@ def add(cmd: AddPrincipal, tx: WriteTx) -> PrincipalView:
         kind=cmd.kind,
         sponsor=None if alone else tx.caller.principal,
         creator=tx.caller.principal,
-        metadata=cmd.metadata,
+        metadata=_small(tx, cmd.metadata),
     )
     return view(tx, tx.put(one))
 
@@ -169,7 +193,7 @@ def update(cmd: UpdatePrincipal, tx: WriteTx) -> PrincipalView:
         require_free(tx, cmd.name)
         changes["name"] = cmd.name
     if cmd.metadata is not None:
-        changes["metadata"] = cmd.metadata
+        changes["metadata"] = _small(tx, cmd.metadata)
     return view(tx, tx.put(one.but(**changes), expected_version=cmd.expected_version))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.objects.model import (
     CreateObject,
     CreateObjects,
@@ -23,6 +24,7 @@ from scoped_mcp.spine.declare import Access, Effect, handles
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from scoped_mcp.layers.objects.model import NewObject
     from scoped_mcp.spine.declare import Earlier
     from scoped_mcp.spine.tx import ReadTx, WriteTx
 
@@ -57,6 +59,7 @@ def _deleted(tx: ReadTx, cmd: DeleteObjects, _earlier: Earlier) -> ObjectList:
 def create(cmd: CreateObjects, tx: WriteTx) -> ObjectList:
     """Each takes the path of its own."""
     _require_few(tx, cmd.objects)
+    _require_names(cmd.objects)
     made = [
         tx.run(CreateObject(type=o.type, data=o.data, name=o.name, environment=cmd.environment))
         for o in cmd.objects
@@ -110,6 +113,19 @@ def delete(cmd: DeleteObjects, tx: WriteTx) -> ObjectList:
     _require_different(list(cmd.objects))
     made = [tx.run(DeleteObject(id=one, reason=cmd.reason)) for one in cmd.objects]
     return ObjectList(items=tuple(made))
+
+
+def _require_names(objects: Sequence[NewObject]) -> None:
+    """Refuse a name given twice: as a conflict it would name an object that nobody will ever see.
+
+    Raises:
+        InvalidError: one is.
+    """
+    given = [one.name for one in objects if one.name is not None]
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        message = f"two of the objects are named {quote(twice)}"
+        raise InvalidError(message, hint="give each a name of its own, or none")
 
 
 def _require_few(tx: ReadTx, things: Sequence[object]) -> None:

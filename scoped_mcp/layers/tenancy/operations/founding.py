@@ -74,15 +74,16 @@ def _root_role(tx: ReadTx, principal: str) -> Role | None:
 def able_owners(tx: ReadTx, scope: str) -> dict[str, set[str]]:
     """The owners of a scope that can act by themselves, each with whose suspension stops it.
 
-    A delegate's place is worth its delegator's, and a team acts through others: neither can stay
-    behind alone.
+    A delegate's place is worth its delegator's, a team acts through others, and the house does
+    nothing that it is asked for: none of them can stay behind alone.
     """
     found: dict[str, set[str]] = {}
     for one in store.owners(tx, scope):
         principal = tx.get_known(identity.Principal, one.principal)
         above = [principal, *identity.sponsors(tx, principal)]
         active = all(p.state is identity.PrincipalState.ACTIVE for p in above)
-        if active and not principal.delegate and principal.kind != "team":
+        itself = not principal.delegate and principal.kind != "team"
+        if active and itself and principal.id != tx.house.principal:
             found[one.principal] = {p.id for p in above}
     return found
 
