@@ -3,7 +3,18 @@
 from typing import Any
 
 from tests.model import model
-from tests.model.model import ADMIN, AUDITOR, CHIEF, CONTRIBUTOR, HOLDER, NOBODY, OWNER, READ, WRITE
+from tests.model.model import (
+    ADMIN,
+    AUDITOR,
+    CHIEF,
+    CONTRIBUTOR,
+    HOLDER,
+    LEVELS,
+    NOBODY,
+    OWNER,
+    READ,
+    WRITE,
+)
 
 
 class Refused(Exception):  # noqa: N818 - an answer
@@ -115,11 +126,20 @@ class Model(model.Model):
         newest = len(self._there(who, thing, OWNER)["versions"])
         refuse("invalid", scope == self.root)
         refuse("denied", self.roles(who)[scope] < CONTRIBUTOR)
-        refuse("conflict", self.state(scope) != "active")
         refuse("invalid", pinned and pinned > newest)
         starts = [since or newest, *([s] if (s := self._since(thing, scope)) else [])]
         since = None if pinned else min(starts)
-        self.shown[thing, scope] = {"level": level, "since": since, "pinned": pinned}
+        one = {"level": level, "since": since, "pinned": pinned}
+        widens = self._widens(self.shown.get((thing, scope)), one)
+        refuse("conflict", self.state(scope) != "active" and widens)
+        self.shown[thing, scope] = one
+
+    def _widens(self, was: dict[str, Any] | None, one: dict[str, Any]) -> bool:
+        if was is None or LEVELS[one["level"]] > LEVELS[was["level"]]:
+            return True
+        if was["pinned"]:
+            return bool(one["pinned"] != was["pinned"])
+        return bool((one["pinned"] or one["since"]) < was["since"])
 
     def _since(self, thing: str, scope: str) -> int | None:
         return (self.shown.get((thing, scope)) or {}).get("since")

@@ -82,7 +82,7 @@ async def test_works_that_deadlock_are_both_done(place: Place) -> None:
             runs.append(name)
             conn.update(CHANGE, {"which": order[0], "new": f"{name} {order[0]}"})
             if len(runs) <= 2:
-                meet.wait(10)
+                meet.wait(BOUND)
             conn.update(CHANGE, {"which": order[1], "new": f"{name} {order[1]}"})
 
         return work

@@ -611,6 +611,28 @@ class TestStates:
         await _state(alice, scope, "active")
         await _add(alice, scope, carol, "viewer")
 
+    @promise("taking.works")
+    async def test_a_share_in_a_frozen_scope_is_narrowed_and_widened_by_nothing(
+        self, alice: Session, bob: Session
+    ) -> None:
+        scope, note = await _scope(alice), await _note(alice)
+        await _add(alice, scope, bob, "editor")
+        for number in range(2, 5):
+            await alice.call("object.update", {"id": note, "data": {"n": number}})
+            if number == 3:
+                await _share(alice, note, scope, access="admin")
+        await _state(alice, scope, "frozen")
+        for wider in ({"access": "admin", "history": True}, {"pin_version": 2}):
+            assert await _code(_share(alice, note, scope, **wider)) == "conflict"
+        assert (await _share(alice, note, scope, access="write"))["access"] == "write"
+        assert (await _share(alice, note, scope, access="read"))["access"] == "read"
+        assert (await _share(alice, note, scope, pin_version=4))["pinned"] == 4
+        for wider in ({}, {"access": "write"}, {"pin_version": 3}):
+            assert await _code(_share(alice, note, scope, **wider)) == "conflict"
+        await _share(alice, note, scope, pin_version=4)
+        versions = (await bob.call("object.history", {"id": note}))["items"]
+        assert [one["version"] for one in versions] == [4]
+
     @promise("scopes.archived")
     async def test_archived_is_invisible_to_members_with_all_below(
         self, alice: Session, bob: Session

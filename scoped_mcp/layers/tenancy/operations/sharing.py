@@ -67,9 +67,13 @@ def share(cmd: ShareObject, tx: WriteTx) -> ShareView:
     if not contributes(tx, scope.id, tx.caller.principal):
         message = "sharing needs the role contributor or more in the scope"
         raise DeniedError(message, hint="ask an admin of the scope for that role")
-    require_open(tx, scope)
     since = _versions(cmd, thing)
     known = store.projection(tx, thing.id, scope.id)
+    shown = None if known is None or known.state is not Place.ACTIVE else known
+    if shown is not None and shown.since is not None and since is not None:
+        since = min(shown.since, since)
+    if shown is None or _widens(shown, cmd, since):
+        require_open(tx, scope)  # taking away always works (ruling 21)
     if known is None:
         known = Projection(
             id=tx.new_id(ProjectionId),
@@ -78,8 +82,6 @@ def share(cmd: ShareObject, tx: WriteTx) -> ShareView:
             access=cmd.access,
             shared_by=tx.caller.principal,
         )
-    elif known.state is Place.ACTIVE and known.since is not None and since is not None:
-        since = min(known.since, since)
     put = tx.put(
         known.but(
             access=cmd.access,
@@ -91,6 +93,15 @@ def share(cmd: ShareObject, tx: WriteTx) -> ShareView:
         event="shared",
     )
     return _view(put)
+
+
+def _widens(shown: Projection, cmd: ShareObject, since: int | None) -> bool:
+    """Whether a share allows more than one that stands, or shows other versions."""
+    if logic.LEVEL[cmd.access] > logic.LEVEL[shown.access]:
+        return True
+    if shown.since is None:
+        return cmd.pin_version != shown.pinned
+    return (cmd.pin_version or since or 0) < shown.since
 
 
 def _versions(cmd: ShareObject, thing: Object) -> int | None:
