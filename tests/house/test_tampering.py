@@ -46,14 +46,14 @@ class Copy:
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return list(self.raw.execute(statement, values).fetchall())
 
-    def found(self, *edits: tuple[Any, ...]) -> Any:
+    def found(self, *edits: tuple[Any, ...], bounds: tuple[int, int | None] = (1, None)) -> Any:
         """What verification finds after these edits, which are then undone."""
         self.raw.execute("BEGIN")
         try:
             for statement, *values in edits:
                 changed = self.raw.execute(statement, values).rowcount
                 assert changed > 0, "an edit that changes nothing proves nothing"
-            return verify(self._conn)[1]
+            return verify(self._conn, *bounds)[1]
         finally:
             self.raw.execute("ROLLBACK")
 
@@ -230,6 +230,21 @@ def test_a_cut_tail_is_found(copy: Copy, gone: int) -> None:
     )
     assert finding is not None
     assert finding.problem == "truncated"
+
+
+@pytest.mark.both
+@promise("verify.tail")
+def test_a_cut_tail_is_found_in_a_range_that_reaches_for_it(copy: Copy) -> None:
+    ((last,),) = copy.sql("SELECT max(seq) FROM entries")
+    cut = ("DELETE FROM entries WHERE seq > ?", last - 3)
+    found = [
+        copy.found(cut, bounds=bounds)
+        for bounds in ((last - 1, None), (last - 5, None), (2, last), (last, last), (2, last - 3))
+    ]
+    problems = [None if one is None else (one.problem, one.seq) for one in found]
+    end = ("truncated", last - 2)
+    assert problems == [("truncated", last - 1), end, end, ("truncated", last), None]
+    assert copy.found(cut, bounds=(last + 1, None)) is None
 
 
 @pytest.mark.both

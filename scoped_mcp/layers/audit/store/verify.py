@@ -293,6 +293,12 @@ class _Verifier:
             if self.one(past_walls(orphan)) is not None:
                 raise Finding(0, "state", f"a {bound.kind.KIND} stands without its registration")
 
+    def reached(self, seq: int, last: int | None) -> None:
+        """Of a range: no entry of it is gone from the end of the chain."""
+        row = self.one(select(chain_heads))
+        if row is not None and seq < (row.seq if last is None else min(last, row.seq)):
+            raise Finding(seq + 1, "truncated", f"the chain ended at entry {row.seq}")
+
     def head(self, seq: int) -> None:
         """4: the chain ends where its head says."""
         row = self.one(select(chain_heads))
@@ -324,6 +330,8 @@ def verify(
             verifier.head(verifier.counted.entries)
             verifier.registered()
             verifier.accounted()
+        else:
+            verifier.reached(first - 1 + verifier.counted.entries, last)
     except Finding as finding:
         verifier.name(finding)
         return verifier.counted, finding
