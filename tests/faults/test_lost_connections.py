@@ -28,6 +28,7 @@ from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import PostgresDatabase
 from tests import postgres
 from tests.faults.between import When, between
+from tests.faults.processes import BOUND
 from tests.faults.trail import contents, entries
 from tests.grounds import POSTGRESQL, with_settings
 from tests.promises import promise
@@ -105,12 +106,12 @@ async def test_a_server_whose_database_does_not_answer_ends_in_time_all_the_same
     monkeypatch.setenv(KEYS, str(folder / "key"))
     token = await Scoped.create(url, name="root")
     command = (sys.executable, "-m", "scoped_mcp.faces.cli", "serve", "--transport", "http")
-    async with between(url, folder) as (line, through), AsyncClient() as http:
+    async with between(url, folder) as (line, through), AsyncClient(timeout=BOUND) as http:
         process = await asyncio.create_subprocess_exec(
             *command, "--port", "0", "--json", "--db", through, stdout=PIPE, stderr=PIPE
         )
         assert process.stdout is not None
-        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        said = json.loads(await asyncio.wait_for(process.stdout.readline(), BOUND))
         hung = asyncio.Event()
 
         async def hang() -> None:
@@ -122,9 +123,9 @@ async def test_a_server_whose_database_does_not_answer_ends_in_time_all_the_same
         asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         calling = asyncio.create_task(http.post(said["url"], json=asked, headers=headers))
-        await asyncio.wait_for(hung.wait(), 30)
+        await asyncio.wait_for(hung.wait(), BOUND)
         process.terminate()
-        await asyncio.wait_for(process.communicate(), 10)
+        await asyncio.wait_for(process.communicate(), BOUND)  # but for its own nine seconds, never
         assert process.returncode == 1
         calling.cancel()
         await asyncio.gather(calling, return_exceptions=True)
