@@ -9,7 +9,7 @@ from typing import Any
 
 from scoped_mcp.spine.workshop import PLACES, Workshop
 
-BOUND = 30.0
+BOUND = 60.0  # seconds: a hang fails, it does not wait for ever
 MIB_ROWS = 6_500
 
 

@@ -34,7 +34,7 @@ def test_a_story_holds(story: Path, tmp_path: Path) -> None:
         env={**kept, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = (sys.executable, "-m", "scoped_mcp.faces.cli")
-BOUND = 60
+BOUND = 180  # seconds: a hang fails, it does not wait for ever
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scoped_mcp.faces.cli.commands import app
-from tests.faces.cli import Cli, new_house
+from tests.faces.cli import BOUND, Cli, new_house
 from tests.promises import promise
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def test_the_trail_is_followed_until_interrupted(root: Cli) -> None:
         shown += [json.loads(follower.stdout.readline()) for _ in range(3)]
         follower.send_signal(signal.SIGINT)
         rest = follower.stdout.read()
-        assert follower.wait(20) == 0
+        assert follower.wait(BOUND) == 0
     assert [entry["target"] for entry in shown[1:]] == made
     assert rest == ""
     assert _closing(root) == {"shown": 4}
@@ -310,7 +310,7 @@ def test_a_follow_is_closed_when_its_program_is_told_to_end(root: Cli) -> None:
         for _ in range(2):
             follower.stdout.readline()
         follower.send_signal(signal.SIGTERM)
-        assert follower.wait(20) == 0
+        assert follower.wait(BOUND) == 0
     assert _closing(root) == {"shown": 2}
 
 
@@ -322,7 +322,7 @@ def test_a_follow_is_closed_when_its_credential_is_revoked_meanwhile(root: Cli) 
         assert follower.stdout is not None
         follower.stdout.readline()
         root("principal", "suspend", "helper")
-        assert follower.wait(20) == 1
+        assert follower.wait(BOUND) == 1
     assert _closing(root, "audit.end")["because"] == "revoked"
 
 
@@ -334,7 +334,7 @@ def test_a_follow_whose_program_was_killed_is_closed_by_the_server(root: Cli) ->
         assert follower.stdout is not None
         follower.stdout.readline()
         follower.kill()
-        follower.wait(20)
+        follower.wait(BOUND)
     with root.running("serve", "--transport", "http", "--port", "0", **limits):
         ended: list[Any] = []
         while not ended:

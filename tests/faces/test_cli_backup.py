@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faces.cli import Cli, new_house
+from tests.faces.cli import BOUND, Cli, new_house
 from tests.promises import promise
 
 NOTE = json.dumps({"type": "note", "data": {"title": "hello"}})
@@ -46,7 +46,7 @@ def test_a_house_in_use_is_backed_up_and_restored_and_people_come_back(
         head = backed_up(root, file)
         later = alice("call", "object.create", NOTE).json
         server.send_signal(signal.SIGINT)
-        assert server.wait(15) == 0
+        assert server.wait(BOUND) == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     folder = tmp_path / "copy"
     folder.mkdir()
@@ -121,7 +121,7 @@ def test_a_copy_in_place_needs_nobody_beside_and_kills_what_it_brought(root: Cli
         assert root("restore", "--in-place", "--json").error == "invalid"
         assert root("call", "whoami").code == 0
         server.send_signal(signal.SIGINT)
-        assert server.wait(15) == 0
+        assert server.wait(BOUND) == 0
     done = root("restore", "--in-place", "--json")
     assert (done.code, done.json["epoch"], done.json["owners"]) == (0, 1, ["root"])
     assert root("call", "whoami", "--json").error == "unauthenticated"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests import postgres
-from tests.faces.cli import Cli
+from tests.faces.cli import BOUND, Cli
 from tests.grounds import POSTGRESQL
 from tests.promises import promise
 
@@ -54,11 +54,11 @@ def test_the_program_serves_a_schema_with_several_workers_and_tells_no_password(
     with alice.running(*serve, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         address = process.stderr.readline().split()[-1].removesuffix("/mcp")
-        assert httpx.get(f"{address}/healthz").status_code == 200
+        assert httpx.get(f"{address}/healthz", timeout=BOUND).status_code == 200
         told += [cli("recover", "alice"), cli("db", "upgrade")]  # somebody serves
         assert [one.code for one in told[-2:]] == [1, 1]
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(BOUND) == 0
     beside = alice("org", "create", "beta", "--json")
     told += [beside, alice("org", "list", "--json"), cli("org", "create", "No Schema")]
     assert [one.code for one in told[-3:]] == [0, 0, 1]

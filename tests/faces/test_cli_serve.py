@@ -16,7 +16,7 @@ from fastmcp.client import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp import MCPError
 
-from tests.faces.cli import PROGRAM, Cli, new_house
+from tests.faces.cli import BOUND, PROGRAM, Cli, new_house
 from tests.promises import promise
 
 
@@ -55,7 +55,7 @@ async def test_http_serves_when_it_says_so_and_revocation_from_beside_bites(root
             assert root("token", "revoke", token).code == 0
             assert await is_turned_away(client)
             server.terminate()
-            out, err = server.communicate(timeout=10)
+            out, err = server.communicate(timeout=BOUND)
     assert server.returncode == 0, err
     assert (out, err) == ("", f"serving {url}\n")
 
@@ -88,7 +88,7 @@ def test_stdio_writes_no_chatter_and_ends_with_its_client(root: Cli) -> None:
         server.stdin.write(json.dumps(hello) + "\n")
         server.stdin.flush()
         assert json.loads(server.stdout.readline())["id"] == 1
-        out, err = server.communicate(timeout=20)
+        out, err = server.communicate(timeout=BOUND)
     assert (server.returncode, out, err) == (0, "", "")
 
 
@@ -115,7 +115,7 @@ def test_a_half_sent_request_does_not_keep_it_from_ending_quietly(root: Cli) -> 
             assert half.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
             half.sendall(b"{")
             server.terminate()
-            _, err = server.communicate(timeout=10)
+            _, err = server.communicate(timeout=BOUND)
             assert half.recv(100).startswith(b"HTTP/1.1 503 ")
     assert (server.returncode, err) == (0, f"serving {url}\n")
 
@@ -130,7 +130,7 @@ def test_recover_and_upgrade_want_the_server_stopped(root: Cli) -> None:
         assert root("db", "upgrade", "--json").error == "invalid"
         assert root("call", "whoami").code == 0
         server.send_signal(signal.SIGINT)
-        assert server.wait(15) == 0
+        assert server.wait(BOUND) == 0
     assert root("recover", "root").code == 0
 
 

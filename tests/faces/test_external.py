@@ -82,7 +82,7 @@ async def test_a_linked_identity_is_its_principal_until_the_link_is_revoked(tmp_
         {"issuer": "https://evil.example.com"},
         {"audience": "another"},
         {"expires_in_seconds": -5},
-        {"additional_claims": {"nbf": int(time.time()) + 600}},
+        {"additional_claims": {"nbf": int(time.time()) + 86_400}},
         {"additional_claims": {"exp": "tomorrow"}},
         {"keys": OTHER},
     ],

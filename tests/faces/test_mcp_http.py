@@ -16,6 +16,7 @@ from httpx2 import AsyncClient
 
 from scoped_mcp import Scoped
 from scoped_mcp.faces.mcp.http import GRACE_SECONDS, bind, serve_on
+from tests.faces.cli import BOUND
 from tests.faces.conftest import rpc
 from tests.promises import promise
 
@@ -171,13 +172,13 @@ async def test_a_stop_ends_the_server_with_clients_attached(real_face: Face) -> 
     )
     assert process.stdout is not None
     try:
-        url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        url = (await asyncio.wait_for(process.stdout.readline(), BOUND)).decode().strip()
         headers = {"authorization": f"Bearer {real_face.root_token}", **JSON}
-        async with AsyncClient(headers=headers) as client:
+        async with AsyncClient(headers=headers, timeout=BOUND) as client:
             assert (await client.post(url, json=WHOAMI)).status_code == 200
             os.kill(process.pid, signal.SIGTERM)
-            rest = await asyncio.wait_for(process.stdout.read(), 10)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+            rest = await asyncio.wait_for(process.stdout.read(), BOUND)
+        assert await asyncio.wait_for(process.wait(), BOUND) == 0
     finally:
         if process.returncode is None:
             process.kill()

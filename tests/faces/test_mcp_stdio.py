@@ -12,6 +12,7 @@ import pytest
 from fastmcp.client import Client
 from fastmcp.client.transports import StdioTransport
 
+from tests.faces.cli import BOUND
 from tests.faces.conftest import rpc
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ async def test_without_a_good_token_it_ends_with_one_line(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), BOUND)
     assert process.returncode == 1
     assert out == b""
     assert len(err.decode().strip().splitlines()) == 1
@@ -113,9 +114,9 @@ async def test_nothing_but_protocol_is_written_to_standard_output(real_face: Fac
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(sent.encode())
-    answers = [await asyncio.wait_for(process.stdout.readline(), 30) for _ in range(2)]
+    answers = [await asyncio.wait_for(process.stdout.readline(), BOUND) for _ in range(2)]
     process.stdin.close()
-    rest = await asyncio.wait_for(process.stdout.read(), 30)
+    rest = await asyncio.wait_for(process.stdout.read(), BOUND)
     await process.wait()
     assert [json.loads(answer)["jsonrpc"] for answer in answers] == ["2.0", "2.0"]
     assert rest == b""

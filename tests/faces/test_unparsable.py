@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from scoped_mcp.faces.mcp.unparsable import mended
 from scoped_mcp.kernel.canonical import NotCanonicalError, encode
+from tests.faces.cli import BOUND
 from tests.faces.conftest import rpc
 from tests.faces.test_bad_input import UNPARSABLE, Bad, request
 from tests.faces.test_mcp_stdio import SERVE, environment
@@ -121,13 +122,13 @@ async def piped(face: Face, token: str) -> AsyncIterator[Any]:
 
     async def say(line: bytes) -> Any:
         into.write(line + b"\n")
-        return json.loads(await asyncio.wait_for(out.readline(), 30))
+        return json.loads(await asyncio.wait_for(out.readline(), BOUND))
 
     try:
         yield say
     finally:
         into.close()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), BOUND) == 0
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
-BOUND = 30
+BOUND = 60
 HEADERS = {"accept": "application/json, text/event-stream"}
 
 
@@ -57,7 +57,7 @@ class Crew:
 
     def ended(self) -> tuple[int, str]:
         """Its exit code and what it wrote to standard error."""
-        _, err = self.process.communicate(timeout=10)
+        _, err = self.process.communicate(timeout=BOUND)
         return self.process.returncode, err
 
 
@@ -176,7 +176,7 @@ def test_all_end_in_time_with_clients_attached(root: Cli) -> None:
         url = httpx.URL(crew.url)
         head = f"POST /mcp HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: Bearer {root.token}\r\n"
         with (
-            httpx.Client() as idle,
+            httpx.Client(timeout=BOUND) as idle,
             socket.create_connection((url.host, url.port or 0)) as half,
         ):
             assert idle.get(crew.url.replace("/mcp", "/healthz")).status_code == 200

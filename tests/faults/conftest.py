@@ -55,6 +55,14 @@ async def open_place(
     ground.forget(url)
 
 
+def ticked(file: Path) -> None:
+    """Wait until a file that is written now has another time: their clock may be a coarse one."""
+    beside = file.with_name("ticked")
+    while beside.touch() or beside.stat().st_mtime_ns <= file.stat().st_mtime_ns:
+        continue
+    beside.unlink()
+
+
 @pytest.fixture
 def measured() -> Iterator[dict[str, Any]]:
     """Numbers that a test measured, printed (`pytest -rP`), never asserted."""

@@ -37,7 +37,7 @@ CLI = [sys.executable, "-m", "scoped_mcp.faces.cli"]
 KEYS = "SCOPED_MCP_DATA_FOLDER"
 PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 LONG = 2**26  # a line of theirs
-BOUND = 60.0  # seconds: a hang fails, it does not wait for ever
+BOUND = 120.0  # seconds: a hang fails, it does not wait for ever
 
 
 class FileClock:

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 
 from scoped_mcp import Scoped, ScopedError
-from tests.faults.conftest import open_place
+from tests.faults.conftest import open_place, ticked
 from tests.faults.http import code, line
-from tests.faults.processes import server
+from tests.faults.processes import BOUND, server
 from tests.faults.trail import contents
 from tests.promises import promise
 
@@ -169,6 +169,7 @@ async def test_files_put_back_but_written_meanwhile_are_not(place: Place) -> Non
     away = place.path.with_name("away.db")
     place.path.rename(away)
     await refusal(place.root)
+    ticked(away)
     os.utime(away)
     away.rename(place.path)
     assert "written" in (await refusal(place.root)).message
@@ -251,7 +252,7 @@ async def test_over_http_it_is_told_in_the_shape_of_any_refusal(place: Place) ->
                 assert code(answer) == "internal", answer
                 assert "deleted" in answer["error"]["message"]
                 assert answer["error"]["retry"] is False
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=BOUND) as http:
             health = await http.get(address.replace("/mcp", "/healthz"))
             living = await http.get(address.replace("/mcp", "/livez"))
         assert (health.status_code, living.status_code) == (503, 200)

@@ -14,7 +14,7 @@ import pytest
 
 from scoped_mcp import Scoped
 from tests.faults.http import Line, code, line
-from tests.faults.processes import server
+from tests.faults.processes import BOUND, server
 from tests.faults.trail import contents, entries
 from tests.grounds import SQLITE, Ground
 from tests.promises import promise
@@ -111,7 +111,7 @@ async def kill(folder: Path, ground: Ground, kills: int, measured: dict[str, Any
             until = chance.randint(40, 160)
             names = [f"{number}/{n}" for n in range(CALLERS)]
             tasks = [asyncio.create_task(hold_on(caller, n, ledger, until)) for n in names]
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(BOUND):
                 await ledger.enough.wait()
             await process.kill()
             await asyncio.gather(*tasks)

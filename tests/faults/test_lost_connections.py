@@ -28,6 +28,7 @@ from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import PostgresDatabase
 from tests import postgres
 from tests.faults.between import When, between
+from tests.faults.processes import BOUND
 from tests.faults.trail import contents, entries
 from tests.grounds import POSTGRESQL, with_settings
 from tests.promises import promise
@@ -105,12 +106,12 @@ async def test_a_server_whose_database_does_not_answer_ends_in_time_all_the_same
     monkeypatch.setenv(KEYS, str(folder / "key"))
     token = await Scoped.create(url, name="root")
     command = (sys.executable, "-m", "scoped_mcp.faces.cli", "serve", "--transport", "http")
-    async with between(url, folder) as (line, through), AsyncClient() as http:
+    async with between(url, folder) as (line, through), AsyncClient(timeout=BOUND) as http:
         process = await asyncio.create_subprocess_exec(
             *command, "--port", "0", "--json", "--db", through, stdout=PIPE, stderr=PIPE
         )
         assert process.stdout is not None
-        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        said = json.loads(await asyncio.wait_for(process.stdout.readline(), BOUND))
         hung = asyncio.Event()
 
         async def hang() -> None:
@@ -122,9 +123,9 @@ async def test_a_server_whose_database_does_not_answer_ends_in_time_all_the_same
         asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         calling = asyncio.create_task(http.post(said["url"], json=asked, headers=headers))
-        await asyncio.wait_for(hung.wait(), 30)
+        await asyncio.wait_for(hung.wait(), BOUND)
         process.terminate()
-        await asyncio.wait_for(process.communicate(), 10)
+        await asyncio.wait_for(process.communicate(), BOUND)  # but for its own nine seconds, never
         assert process.returncode == 1
         calling.cancel()
         await asyncio.gather(calling, return_exceptions=True)
@@ -197,7 +198,7 @@ async def test_who_waits_behind_others_for_a_server_that_stays_away_is_told_as_s
     await Scoped.create(apart.get_uri(), name="root")
     async with engine(Address.parse(apart.get_uri())) as database:
         await asyncio.to_thread(apart.halt)
-        for seconds, bound in ((1.0, 5.0), (60.0, 8.0)):
+        for seconds, bound in ((2.0, 12.0), (60.0, 30.0)):  # one by one it were 16 s
             monkeypatch.setattr(engines, "WAIT_SECONDS", seconds)
             calls = [
                 asyncio.create_task(way(lambda conn: conn.rows(text("SELECT 1"))))
@@ -251,7 +252,7 @@ async def test_a_statement_that_takes_too_long_is_ended_and_nothing_of_it_stored
         conn.numbers(0)
         conn.rows(text("SELECT pg_sleep(30)"))
 
-    async with engine(with_settings(Address.parse(url), statement_timeout="200ms")) as database:
+    async with engine(with_settings(Address.parse(url), statement_timeout="500ms")) as database:
         for way in (database.write, database.read):
             with pytest.raises(InternalError) as refused:
                 await way(dawdle)
@@ -268,7 +269,7 @@ async def test_who_waits_too_long_for_the_order_is_told_and_may_call_again(url: 
     def one(conn: Any) -> int:
         return int(conn.row(text("SELECT 1"))[0])
 
-    async with engine(with_settings(address, lock_timeout="200ms")) as database:
+    async with engine(with_settings(address, lock_timeout="500ms")) as database:
         with psycopg.connect(url, autocommit=True) as other:
             for lock in ("", "_shared"):
                 other.execute(f"SELECT pg_advisory_lock{lock}({address.lock('order')})".encode())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.conftest import Place, open_place
-from tests.faults.processes import beside, write_until
+from tests.faults.processes import BOUND, beside, write_until
 from tests.faults.trail import credentials_of_sessions, entries, late_writes
 from tests.grounds import POSTGRESQL, SQLITE, Ground
 from tests.promises import promise
@@ -23,23 +23,31 @@ if TYPE_CHECKING:
 
 WRITERS = 10
 KINDS = ("member", "token", "share", "suspension")
+UPDATE, ENOUGH = "object.update", 20
 
 
 class Revoker:
     """Takes rights from writers and gives them back, one kind after the other."""
 
     def __init__(self, place: Place, alice: Session, scope: str, target: str) -> None:
-        self._root, self._alice = place.root, alice
+        self._root, self._alice, self._url = place.root, alice, place.url
         self._scope, self._target = scope, target
         self.made = Counter[str]()
 
     async def until(self, end: float, principals: list[str]) -> None:
+        """Until then, and until both have met: the writers may have had little of the machine."""
         turn = 0
-        while time.monotonic() < end or turn < 2 * len(KINDS):
+        while time.monotonic() < end or turn < 2 * len(KINDS) or not self._met():
+            assert time.monotonic() < end + BOUND, "writers and revoker do not meet"
             kind = KINDS[turn % len(KINDS)]
             await getattr(self, f"_{kind}")(principals[(turn // len(KINDS)) % len(principals)])
             self.made[kind] += 1
             turn += 1
+
+    def _met(self) -> bool:
+        """Whether writers wrote, and some were stopped."""
+        said = Counter(e["outcome"] for e in entries(self._url) if e["operation"] == UPDATE)
+        return said["done"] > ENOUGH and said["denied"] > 0
 
     async def _member(self, principal: str) -> None:
         asked = {"scope": self._scope, "principal": principal}
@@ -141,7 +149,7 @@ async def proven(
         told, made = await hammer(place, seconds, processes)
     measured["writes"] = dict(told)
     measured["revocations"] = dict(made)
-    assert told["done"] > 20, "nobody wrote"
+    assert told["done"] > ENOUGH, "nobody wrote"
     assert min(made[kind] for kind in KINDS) > 1, "nobody was revoked"
     assert told["not_found"] + told["unauthenticated"] > 0, "nobody was stopped"
     assert set(told) <= {"done", "not_found", "unauthenticated"}

@@ -154,9 +154,10 @@ def inspector(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     start = [str(NODE), str(place / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
     path = os.pathsep.join([str(NODE.parent), os.environ["PATH"]])
     env = environment(npm_config_cache=str(place / "cache"), PATH=path)
-    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts"]
+    quiet += ["--fetch-retries=4", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=9000"]
     install = [NODE, NPM, "install", *quiet, "--prefix", place, INSPECTOR]
-    with portalocker.Lock(place / "lock", timeout=INSTALL_SECONDS):
+    with portalocker.Lock(place / "lock", timeout=2 * INSTALL_SECONDS):
         if Path(start[1]).exists():
             return start
         done = subprocess.run(

@@ -14,7 +14,7 @@ import pytest
 
 from scoped_mcp import Scoped
 from scoped_mcp.storage import driver
-from tests.faults.conftest import open_place
+from tests.faults.conftest import open_place, ticked
 from tests.faults.processes import running
 from tests.faults.trail import contents
 from tests.promises import promise
@@ -95,6 +95,7 @@ async def test_who_replicates_may_checkpoint_between_two_writes_of_a_server(
                 data = {"type": "note", "data": {"marker": str(marker)}}
                 await root.call("object.create", data)
                 before = place.path.stat().st_mtime_ns
+                ticked(place.path)
                 (busy, frames, moved) = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 assert (busy, frames) == (0, moved)
                 assert place.path.stat().st_mtime_ns > before
@@ -119,7 +120,7 @@ async def test_a_replica_holds_all_that_was_acknowledged_when_it_was_shipped(
             await replicator.line()
             shipped: list[tuple[set[str], Path]] = []
             wal = Path(f"{place.path}-wal")
-            while wal.stat().st_size < 2.5 * CHECKPOINT:
+            while not shipped or wal.stat().st_size < 2.5 * CHECKPOINT:
                 acked = await writers.until(12)
                 await replicator.tell("sync")
                 length = int(await replicator.line())

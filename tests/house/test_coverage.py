@@ -40,7 +40,7 @@ def _coverage(folder: Path, *arguments: str) -> None:
         | {"COVERAGE_FILE": str(folder / "coverage"), "SCOPED_MCP_TEST_EXAMPLES": "one"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1_200,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -225,7 +225,7 @@ async def test_a_move_killed_at_any_step_leaves_one_that_can_be_used(town: Town,
     made = await furnish(await town.owner("acme"))
     to = str(town.folder / "new.db")
     command = [sys.executable, "-c", SCRIPT, town.settings.db, to, at]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=False, timeout=60)
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=False, timeout=180)
     assert done.returncode == -signal.SIGKILL
     usable = [path for path in (town.path("acme"), Path(to)) if await answers(path, town)]
     assert len(usable) <= 1
@@ -246,7 +246,7 @@ async def test_a_move_killed_before_it_is_decided_can_be_given_up(town: Town, at
     await furnish(await town.owner("acme"))
     to = str(town.folder / "new.db")
     command = [sys.executable, "-c", SCRIPT, town.settings.db, to, at]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=False, timeout=60)
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=False, timeout=180)
     assert done.returncode == -signal.SIGKILL
     async with town.beside() as other:
         await houses.resume(other, "acme")

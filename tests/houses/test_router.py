@@ -20,7 +20,7 @@ from scoped_mcp.layers.identity import logic
 from scoped_mcp.spine import trace
 from scoped_mcp.spine.caller import External, Origin
 from scoped_mcp.spine.declare import operation_of
-from scoped_mcp.spine.follow import End
+from scoped_mcp.spine.follow import End, worker
 from scoped_mcp.spine.steps import the_house
 from scoped_mcp.spine.tx import WriteTx
 from scoped_mcp.storage import driver
@@ -330,9 +330,15 @@ async def test_a_house_is_let_go_of_when_who_followed_left_while_it_opened(town:
     ("what", "why"), [("suspend", End.UNAUTHENTICATED), ("move", End.UNANSWERED)]
 )
 async def test_what_is_followed_ends_at_once_with_its_house(
-    town: Town, what: str, why: End, caplog: pytest.LogCaptureFixture
+    town: Town,
+    what: str,
+    why: End,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever followed something in a house that moved opens it again, where that now is."""
+    monkeypatch.setattr(worker, "EVERY", 600.0)  # at once: not at the next look at everything
+    monkeypatch.setattr(worker, "WITHIN", 900.0)
     async with town.beside() as other:
         streams = [
             other.follows.stream(town.tokens[name], Origin(), lasting=True)
@@ -345,7 +351,7 @@ async def test_what_is_followed_ends_at_once_with_its_house(
         else:
             async for _ in houses.move(town.houses, "acme", str(town.folder / "new.db")):
                 pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert [key async for key in streams[0]] == []
         assert [stream.ended for stream in streams] == [why, None]
         if what == "move":

@@ -65,7 +65,7 @@ async def test_nobody_writes_into_the_past_of_what_they_change(
             slow.set()
             house.clock.advance(60)
             quick = alice.call("object.update", {"id": made["id"], "patch": {"quick": 1}})
-            asyncio.run_coroutine_threadsafe(quick, loop).result(30)
+            asyncio.run_coroutine_threadsafe(quick, loop).result(60)
         return enter(tx, request, authority)
 
     monkeypatch.setattr(callers, "enter", meanwhile)

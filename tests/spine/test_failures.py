@@ -134,7 +134,7 @@ class TestOnThePath:
         def spoil(conn: Conn) -> None:
             conn.insert(insert(registry), orphan | {"entry": 10**9})
 
-        waiting = asyncio.create_task(spine.database.write(lambda _conn: queued.wait(10)))
+        waiting = asyncio.create_task(spine.database.write(lambda _conn: queued.wait(60)))
         failing = asyncio.create_task(spine.call("whoami", {}, BAD))
         spoilt = asyncio.create_task(spine.database.write(spoil))
         await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from scoped_mcp.spine.ports import ports
 from tests.conftest import START, FixedClock, Home
 from tests.promises import promise
 
-BOUND = 10.0
+BOUND = 60.0  # seconds: a hang fails, it does not wait for ever
 NOTE = {"type": "note", "data": {"n": 0}}
 ABSENT = "obj_zzzzzzzzzzzzzzzz"
 TICK = 0.02

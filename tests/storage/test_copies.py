@@ -131,7 +131,7 @@ class TestBackup:
             looks.append(total)
             if len(looks) <= 10:
                 made = house.root.call("object.create", NOTE)
-                asyncio.run_coroutine_threadsafe(made, loop).result(10)
+                asyncio.run_coroutine_threadsafe(made, loop).result(60)
 
         file = tmp_path / "b.db"
         copied = await asyncio.to_thread(copies.back_up, house.path, file, write)

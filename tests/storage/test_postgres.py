@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, create_engine, func, insert, text, update
 
 from scoped_mcp.kernel.errors import InternalError
 from scoped_mcp.storage.connection import Conn
-from scoped_mcp.storage.postgres import ear, roles
+from scoped_mcp.storage.postgres import ear, roles, schema
 from scoped_mcp.storage.postgres.address import Address
 from scoped_mcp.storage.postgres.engine import TRIES, PostgresDatabase
 from scoped_mcp.storage.postgres.schema import Presence
@@ -109,7 +109,7 @@ async def test_what_is_more_than_a_socket_holds_is_sent_whole(place: Place) -> N
         conn.update(SHORTEN, {"which": 0, "new": "x" * LARGE})
         conn.send(SHORTEN, {"which": 1, "new": "y" * LARGE})
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(BOUND):
         await database.write(work)
         found = await database.read(lambda conn: conn.rows(ALL))
     assert [row.text for row in found] == ["xxx", "yyy", *words[2:]]
@@ -161,7 +161,7 @@ async def test_who_comes_while_the_last_listener_hangs_up_is_told_all_the_same(
     monkeypatch.setattr(ear, "WAIT", 0.1)
     database, other, late = await place.open(), await place.open(), threading.Event()
     await database.changed()
-    database._ear._thread.submit(late.wait, 10)  # it hangs up behind this
+    database._ear._thread.submit(late.wait, BOUND)  # it hangs up behind this
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(database.changed(database._commits._number + 1), 0.5)
     waiting = asyncio.create_task(database.changed(database._commits._number + 1))
@@ -222,8 +222,11 @@ async def test_a_statement_that_fails_spoils_no_connection_for_those_after_it(
     await database.close()
 
 
-def test_who_must_be_alone_waits_for_whom_the_server_still_thinks_there(probe: str) -> None:
+def test_who_must_be_alone_waits_for_whom_the_server_still_thinks_there(
+    probe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A connection that was closed a moment ago: its backend is on its way out."""
+    monkeypatch.setattr(schema, "LEAVING_SECONDS", BOUND)
     address, asked = Address.parse(probe), Presence.enter(Address.parse(probe))
     key = address.lock("presence")
     tried = f"SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_try_advisory_lock({key})'"
@@ -232,4 +235,4 @@ def test_who_must_be_alone_waits_for_whom_the_server_still_thinks_there(probe: s
         while postgres.admin().execute(tried).fetchone() is None:
             assert not waiting.done()
         asked.leave()
-        waiting.result(10).leave()
+        waiting.result(BOUND).leave()

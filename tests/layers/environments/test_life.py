@@ -365,7 +365,7 @@ class TestSweeping:
         house.clock.advance(8 * DAY)
         stop = asyncio.Event()
         running = asyncio.create_task(worker.run(house.scoped.spine, stop, every=0.01))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await ids(alice, "environment.list", state="discarded") != [here]:
                 pass
         stop.set()

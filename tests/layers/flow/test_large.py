@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scoped_mcp import Session
-from tests.large import MIB_ROWS, document, held, until
+from tests.large import BOUND, MIB_ROWS, document, held, until
 from tests.layers.flow.conftest import Team, refused
 from tests.promises import promise
 
@@ -119,7 +119,7 @@ async def test_a_batch_that_is_run_again_finds_it_prepared(team: Team) -> None:
 
     def block(_conn: Any) -> None:
         loop.call_soon_threadsafe(entered.set)
-        asyncio.run_coroutine_threadsafe(go.wait(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(go.wait(), loop).result(BOUND)
 
     def lose(conn: Any) -> None:
         """End the outer transaction as a full disk does; alone, behave."""

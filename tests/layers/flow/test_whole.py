@@ -106,7 +106,7 @@ async def test_killed_half_way_nothing_landed_and_it_still_waits(team: Team) -> 
         subprocess.run,
         [sys.executable, "-c", KILLED, *arguments],
         check=False,
-        timeout=60,
+        timeout=180,
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

@@ -478,8 +478,6 @@ class TestMany:
             await alice.call("object.create_many", {"objects": [one] * 201})
         with refused("invalid"):
             await alice.call("object.create_many", {"objects": []})
-        with refused("invalid"):  # as a conflict it would name an object that is not there
-            await alice.call("object.create_many", {"objects": [one | {"name": "same"}] * 2})
         note = await _note(alice)
         for name, arguments in (
             ("object.delete_many", {"objects": [note, note]}),

@@ -69,10 +69,12 @@ async def test_two_that_open_at_once_register_nothing_twice(house: Home) -> None
 
 @promise("readme.registration", "registry.refused")
 async def test_a_refused_write_leaves_no_row(house: Home, alice: Session) -> None:
+    await alice.call("object.create", {"type": "note", "data": {}, "name": "taken"})
     before = await _rows(house)
     with refused("invalid"):
         await alice.call("object.create", {"type": "note", "data": {"n": 2**60}})
-    asked = {"objects": [{"type": "note", "data": {}, "name": "same"}] * 2}
+    names = ("free", "taken")
+    asked = {"objects": [{"type": "note", "data": {}, "name": name} for name in names]}
     with refused("conflict"):
         await alice.call("object.create_many", asked)
     assert await _rows(house) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scoped_mcp.kernel.errors import InvalidError
+from scoped_mcp.kernel.errors import ConflictError, InvalidError
 from scoped_mcp.kernel.text import quote
 from scoped_mcp.layers.objects.model import (
     CreateObject,
@@ -116,16 +116,16 @@ def delete(cmd: DeleteObjects, tx: WriteTx) -> ObjectList:
 
 
 def _require_names(objects: Sequence[NewObject]) -> None:
-    """Refuse a name given twice: as a conflict it would name an object that nobody will ever see.
+    """Refuse a name given twice, before one of the two is made: nobody would ever see that.
 
     Raises:
-        InvalidError: one is.
+        ConflictError: one is.
     """
     given = [one.name for one in objects if one.name is not None]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
         message = f"two of the objects are named {quote(twice)}"
-        raise InvalidError(message, hint="give each a name of its own, or none")
+        raise ConflictError(message, hint="give each a name of its own, or none")
 
 
 def _require_few(tx: ReadTx, things: Sequence[object]) -> None:
