@@ -42,10 +42,11 @@ from scoped_mcp.layers.tenancy.store import (
     seats_inside,
     standing_of,
 )
-from scoped_mcp.layers.tenancy.store.ways import Told, ways
+from scoped_mcp.layers.tenancy.store.ways import FEW, Told, ways
 from scoped_mcp.layers.tenancy.tables import memberships, scopes
 
 __all__ = [
+    "FEW",
     "AddMember",
     "CreateScope",
     "FirstView",

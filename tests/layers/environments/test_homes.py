@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from scoped_mcp import ScopedError, Session
-from scoped_mcp.layers.environments.store.homes import FEW
+from scoped_mcp.layers.audit import ListEntries
+from scoped_mcp.layers.environments import ListEnvironments
+from scoped_mcp.layers.objects import ListObjects
+from scoped_mcp.layers.tenancy import FEW
 from tests.conftest import Home
 from tests.layers.environments.conftest import ids, invite, note, spawn
 from tests.promises import promise
@@ -63,3 +66,14 @@ async def test_lists_show_what_single_reads_do_in_many_environments(
     for gone in made["environment.list"][5:]:
         await alice.call("environment.discard", {"id": gone})
     assert await agree(bob, made) == [5] * 2
+
+
+async def test_the_house_is_inside_of_none(house: Home, alice: Session) -> None:
+    """It has no credential to be there by; what it reads of the trail is its own."""
+    await note(alice, await spawn(alice))
+    spine = house.scoped.spine
+    for asked in (ListObjects(), ListEnvironments()):
+        assert (await spine.run_as_house(asked, "sweeper")).items == ()
+    trail = (await spine.run_as_house(ListEntries(), "sweeper")).items
+    assert trail
+    assert {one.operation for one in trail}.isdisjoint({"environment.spawn", "object.create"})

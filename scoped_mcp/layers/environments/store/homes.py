@@ -16,6 +16,7 @@ from scoped_mcp.layers import identity, tenancy
 from scoped_mcp.layers.environments.store import facts
 from scoped_mcp.layers.environments.store.seats import mine, sides, works_in
 from scoped_mcp.layers.environments.tables import environments
+from scoped_mcp.layers.tenancy import FEW
 from scoped_mcp.storage.among import among, keys, one_of
 from scoped_mcp.storage.path import last_seen
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from scoped_mcp.spine.tx import ReadTx
 
 ALL = 2**31
-FEW = 20
-"""So many are named in a filter; for more, it asks itself."""
 
 
 def homes(tx: ReadTx, most: int = ALL) -> list[int]:
@@ -41,14 +40,16 @@ def homes(tx: ReadTx, most: int = ALL) -> list[int]:
 
 
 def owned(tx: ReadTx) -> list[int]:
-    """Of those that the caller owns: it reads their trail."""
+    """Of those that the caller owns: it reads their trail. Who has no credential owns none."""
     depth, rooted, values = _chain(tx)
+    if not depth:
+        return []
     query = _owned(depth, rooted, tx.caller.environment is not None)
     return [row.scope for row in tx.rows(query, values)]
 
 
 def insides(tx: ReadTx, column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a column holds one of them."""
+    """Whether a column holds one of them: few are named, for more the filter asks itself."""
     few = homes(tx, FEW + 1)
     if len(few) <= FEW:
         return one_of(column, few)
